@@ -1,5 +1,6 @@
 //! Two keyed tables and a join: what services should be, what they are, and the fewest safe writes between.
 
+mod engine;
 mod error;
 mod event;
 mod layout;
@@ -15,6 +16,7 @@ mod source;
 mod status;
 mod text;
 
+pub use engine::{Batch, BatchId, Engine, Notice, Work};
 pub use error::{AdapterError, ErrorKind, SinkError, SourceError};
 pub use event::Event;
 pub use layout::{Cost, Layout, Placed, Record};
@@ -27,5 +29,5 @@ pub use service::{Address, Check, Instance, Port, Service, Status};
 pub use settings::{BrakeSettings, Orphans, Policy, RetrySettings, Settings};
 pub use sink::{Held, HeldRecord, Outcome, Outcomes, Sink, Standing, WatchStream};
 pub use source::Source;
-pub use status::{BrakeStatus, Pending, SideStatus, Status};
+pub use status::{BrakeStatus, Pending, SideStatus, SyncStatus};
 pub use text::{InvalidText, Key, Owner, RecordId, ServiceName, Slot};

@@ -88,7 +88,9 @@ impl Default for RetrySettings {
 impl RetrySettings {
     /// The pause after this many failures, at least one.
     pub fn pause(&self, failures: u32) -> Duration {
-        let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        let factor = 1_u32
+            .checked_shl(failures.saturating_sub(1))
+            .unwrap_or(u32::MAX);
         self.first.saturating_mul(factor).min(self.max)
     }
 }

@@ -6,7 +6,7 @@ use crate::{ErrorKind, Reason};
 
 /// A snapshot for probes, metrics and people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
+pub struct SyncStatus {
     /// The desired side.
     pub source: SideStatus,
     /// The actual side.
@@ -70,7 +70,7 @@ pub enum Pending {
     Brake,
 }
 
-impl Status {
+impl SyncStatus {
     /// What is not done yet.
     pub fn pending(&self) -> Vec<Pending> {
         [

@@ -1,0 +1,276 @@
+//! The engine: two tables, the slots that are due, and the batches that bring one table to the other.
+//!
+//! It is synchronous and knows no I/O, no clock and no lock: events and outcomes go in with the time of their
+//! arrival, batches come out. It never looks at more than the slots that an event touched.
+//!
+//! A slot is idle, or in one of four states:
+//!
+//! ```text
+//!            event                handed out              unknown, stale
+//!   idle ------------> due ------------------> busy ---------------------> doubtful
+//!    ^  nothing to do   |   ^   again           |   all answered              | handed out for a read
+//!    +------------------+   +-------------------+                             v
+//!    |                      ^                                              reading
+//!    +----------------------+---------------- the answer ---------------------+
+//! ```
+
+mod actual;
+mod batch;
+mod brake;
+mod compare;
+mod desired;
+mod diff;
+mod events;
+mod listing;
+mod quarantine;
+mod settle;
+mod slots;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+pub use batch::{Batch, BatchId};
+
+use self::{
+    actual::Actual, brake::Brake, desired::Desired, quarantine::Quarantine, settle::InFlight,
+    slots::Slots,
+};
+use crate::{
+    AdapterError, Key, Layout, Plan, RecordId, Rejection, Settings, Side, SideStatus, Slot, SyncStatus,
+    op::Authority,
+};
+
+/// Joins what should be with what is, one slot at a time.
+///
+/// Times are durations since any fixed moment, and never go back.
+///
+/// # Examples
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use consul_sync_core::{Engine, Event, Held, Settings, testing::{MemoryLayout, service}};
+///
+/// let mut engine = Engine::new(Arc::new(MemoryLayout::default()), Settings::default());
+/// let now = Duration::ZERO;
+/// engine.sink_event(Event::RelistStarted, now);
+/// engine.sink_event(Event::RelistDone, now);
+/// engine.source_event(Event::RelistStarted, now);
+/// let web = service("default/web", ["10.0.0.1"]);
+/// engine.source_event(Event::Upserted(web.key.clone(), Arc::new(web)), now);
+/// let batch = engine.next_batch(now).expect("one instance is missing");
+/// assert_eq!(batch.ops()[0].verb(), "create");
+/// ```
+#[derive(Debug)]
+pub struct Engine<L: Layout> {
+    layout: Arc<L>,
+    settings: Settings,
+    desired: Desired,
+    actual: Actual<L::Record>,
+    slots: Slots,
+    quarantine: Quarantine<L::Record>,
+    brake: Brake,
+    /// Deletes that are wanted and not handed out, by slot.
+    held: BTreeMap<Slot, usize>,
+    held_total: usize,
+    /// Slots that lost a claim in this engine's life: what they hold is known to be nobody's.
+    released: BTreeSet<Slot>,
+    blocked: BTreeMap<Slot, Vec<RecordId>>,
+    refused: BTreeMap<Slot, Vec<(Key, Rejection)>>,
+    in_flight: InFlight<L::Record>,
+    errors: [Option<String>; 2],
+    error_kinds: [Option<crate::ErrorKind>; 2],
+    notices: Vec<Notice>,
+    last_lag: Option<Duration>,
+    work: Work,
+}
+
+/// Something that an observer should hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// A service became unusable, or for another reason than before.
+    Rejected(Key, Rejection),
+    /// A rejected service is usable again, or gone.
+    Accepted(Key),
+    /// The sink refused one record.
+    Quarantined(Slot, RecordId, Rejection),
+    /// The brake was engaged (`true`) or released.
+    Brake(bool),
+}
+
+/// Work done since the engine was made, for tests that count it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Slots that were compared.
+    pub slots: u64,
+    /// Pairs of records that were compared.
+    pub comparisons: u64,
+    /// Records that were laid out.
+    pub records: u64,
+}
+
+impl<L: Layout> Engine<L> {
+    /// An engine that knows nothing yet: it hands out no batch before the sink was listed, and no delete
+    /// before both sides were.
+    pub fn new(layout: Arc<L>, settings: Settings) -> Self {
+        Self {
+            layout,
+            desired: Desired::default(),
+            actual: Actual::default(),
+            slots: Slots::default(),
+            quarantine: Quarantine::new(settings.retry.clone()),
+            brake: Brake::new(settings.brake.clone()),
+            held: BTreeMap::new(),
+            held_total: 0,
+            released: BTreeSet::new(),
+            blocked: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            in_flight: InFlight::default(),
+            errors: [None, None],
+            error_kinds: [None, None],
+            notices: Vec::new(),
+            last_lag: None,
+            work: Work::default(),
+            settings,
+        }
+    }
+
+    /// A side reported an error. If it means that what is known may be incomplete, deletes stop until
+    /// that side was listed again.
+    pub fn failed(&mut self, side: Side, error: &AdapterError) {
+        if error.kind().weakens() {
+            match side {
+                Side::Source => self.desired.listing.weaken(),
+                Side::Sink => self.actual.listing.weaken(),
+            }
+        }
+        self.errors[side as usize] = Some(error.to_string());
+        self.error_kinds[side as usize] = Some(error.kind());
+    }
+
+    /// A person confirms the deletes that the brake holds back.
+    pub fn release_brake(&mut self, now: Duration) {
+        let owned = self.actual.counts().owned;
+        let was_engaged = self.brake.status(0).engaged;
+        self.brake.release(now, self.held_total, owned);
+        if was_engaged {
+            self.notices.push(Notice::Brake(false));
+        }
+    }
+
+    /// When there may be something to do without any event.
+    pub fn next_wakeup(&self) -> Option<Duration> {
+        [self.quarantine.next(), self.brake.next()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// What observers should hear of, once.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// The work done so far.
+    pub fn work(&self) -> Work {
+        self.work
+    }
+
+    /// Services that cannot be used, whole or in part.
+    pub fn rejections(&self) -> impl Iterator<Item = (&Key, &Rejection)> {
+        let refused = self.refused.values().flatten().map(|(key, r)| (key, r));
+        self.desired.rejected().chain(refused)
+    }
+
+    /// What the engine knows of itself now.
+    pub fn status(&self) -> SyncStatus {
+        let counts = self.actual.counts();
+        let mut status = SyncStatus {
+            source: self.side(Side::Source),
+            sink: self.side(Side::Sink),
+            services: self.desired.len(),
+            owned: counts.owned,
+            orphans: counts.orphans,
+            foreign: counts.foreign,
+            pending_slots: self.slots.len(),
+            in_flight: self.in_flight.ops(),
+            blocked: self.blocked.values().map(Vec::len).sum(),
+            quarantined: self.quarantine.len(),
+            brake: self.brake.status(self.held_total),
+            last_lag: self.last_lag,
+            ..SyncStatus::default()
+        };
+        for (_, rejection) in self.rejections() {
+            *status.rejected.entry(rejection.reason()).or_default() += 1;
+        }
+        status
+    }
+
+    fn side(&self, side: Side) -> SideStatus {
+        let listing = match side {
+            Side::Source => &self.desired.listing,
+            Side::Sink => &self.actual.listing,
+        };
+        let error = self.errors[side as usize].clone();
+        SideStatus {
+            listed: listing.is_listed(),
+            complete: listing.is_complete(),
+            error: self.error_kinds[side as usize].zip(error),
+        }
+    }
+
+    /// Everything that separates the two tables now, by slot, without doing any of it.
+    ///
+    /// Deletes are in it only when both sides are complete.
+    pub fn plan(&self, now: Duration) -> Plan<L::Record> {
+        let mut plan = Plan {
+            ops: Vec::new(),
+            rejected: Vec::new(),
+            blocked: Vec::new(),
+            orphans: Vec::new(),
+            unchanged: 0,
+            brake: false,
+        };
+        let slots: BTreeSet<&Slot> = self.desired.slots().chain(self.actual.slots()).collect();
+        let authority = self.authority();
+        let (mut creates, mut deletes) = (0, 0);
+        for slot in slots {
+            let found = self.compare(slot, now);
+            creates += found.difference.puts.len();
+            let surplus = self.deletable(slot, &found);
+            plan.ops.extend(found.difference.puts);
+            if let Some(authority) = &authority {
+                deletes += surplus.len();
+                let ops = surplus
+                    .into_iter()
+                    .map(|held| compare::delete(slot, held, authority));
+                plan.ops.extend(ops);
+            }
+            let named = |id| (slot.clone(), id);
+            plan.blocked
+                .extend(found.difference.blocked.into_iter().map(named));
+            plan.orphans
+                .extend(found.difference.orphans.into_iter().map(named));
+            plan.rejected.extend(found.refused);
+            plan.unchanged += found.difference.unchanged;
+        }
+        let rejected = self.desired.rejected();
+        plan.rejected
+            .extend(rejected.map(|(key, r)| (key.clone(), r.clone())));
+        plan.rejected.sort_by(|a, b| a.0.cmp(&b.0));
+        let owned = self.actual.counts().owned;
+        let mut brake = Brake::new(self.settings.brake.clone());
+        brake.observe(now, owned);
+        plan.brake = !brake.allows(deletes, (owned + creates).saturating_sub(deletes));
+        plan
+    }
+
+    fn authority(&self) -> Option<Authority> {
+        Authority::from_listings(
+            self.desired.listing.is_complete(),
+            self.actual.listing.is_complete(),
+        )
+    }
+}

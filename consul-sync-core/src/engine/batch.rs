@@ -1,0 +1,271 @@
+//! What goes out: bounded batches, creates and updates before deletes.
+
+use std::time::Duration;
+
+use super::{Engine, Notice, compare, compare::Comparison};
+use crate::{Cost, HeldRecord, Layout, Op, Policy, Reason, Record, Rejection, Slot};
+
+/// Operations for one call of [`Sink::apply`](crate::Sink::apply), within the layout's limits.
+#[derive(Debug)]
+pub struct Batch<R: Record> {
+    id: BatchId,
+    ops: Vec<Op<R>>,
+}
+
+/// Names a batch until it is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BatchId(pub(super) u64);
+
+impl<R: Record> Batch<R> {
+    /// Its name, for [`Engine::settle`].
+    pub fn id(&self) -> BatchId {
+        self.id
+    }
+
+    /// Its operations: within a slot creates and updates come before deletes.
+    pub fn ops(&self) -> &[Op<R>] {
+        &self.ops
+    }
+}
+
+/// A batch that is being filled.
+struct Draft<R: Record> {
+    ops: Vec<Op<R>>,
+    left: Cost,
+    is_full: bool,
+}
+
+enum Added {
+    Yes,
+    Full,
+    TooLarge,
+}
+
+/// A slot with deletes, which wait until every due slot was compared.
+struct Wanting<R: Record> {
+    slot: Slot,
+    since: Option<Duration>,
+    surplus: Vec<HeldRecord<R>>,
+}
+
+impl<L: Layout> Engine<L> {
+    /// The next batch, or `None` when there is nothing to do or nothing that may be done.
+    ///
+    /// Deletes join only a batch that leaves no slot uncompared: by then the brake knows how many are wanted.
+    pub fn next_batch(&mut self, now: Duration) -> Option<Batch<L::Record>> {
+        if !self.actual.listing.is_listed() {
+            return None;
+        }
+        for slot in self.quarantine.due(now) {
+            self.slots.touch(&slot, None);
+        }
+        let owned = self.actual.counts().owned;
+        let deletes = self.in_flight.deletes();
+        self.brake.observe(now, owned.saturating_sub(deletes));
+        let mut draft = Draft::new(self.layout.limits());
+        loop {
+            let wanting = self.fill(&mut draft, now);
+            let may_delete = self.slots.nothing_due() && !draft.is_full && self.may_delete(&draft);
+            for wanting in wanting {
+                if may_delete {
+                    self.add_deletes(&mut draft, wanting);
+                } else if !self.slots.nothing_due() || draft.is_full {
+                    self.slots.touch(&wanting.slot, wanting.since);
+                }
+            }
+            if !may_delete || draft.is_full {
+                break;
+            }
+            // Deletes that were held back earlier are allowed now.
+            let idle = self.held.keys().filter(|slot| self.slots.is_idle(slot));
+            let idle: Vec<Slot> = idle.cloned().collect();
+            if idle.is_empty() {
+                break;
+            }
+            for slot in idle {
+                self.slots.touch(&slot, None);
+            }
+        }
+        if draft.ops.is_empty() {
+            return None;
+        }
+        let id = self.in_flight.add(draft.ops.clone(), now);
+        Some(Batch { id, ops: draft.ops })
+    }
+
+    /// Compares due slots and takes their creates and updates, until the draft is full or nothing is due.
+    fn fill(&mut self, draft: &mut Draft<L::Record>, now: Duration) -> Vec<Wanting<L::Record>> {
+        let mut wanting = Vec::new();
+        while !draft.is_full {
+            let Some((slot, since)) = self.slots.pop_due() else {
+                break;
+            };
+            let mut found = self.compare(&slot, now);
+            self.note(&slot, &found);
+            let surplus = self.deletable(&slot, &found);
+            self.hold(&slot, surplus.len());
+            let puts = std::mem::take(&mut found.difference.puts);
+            let (mut taken, mut is_whole) = (0, true);
+            for op in puts {
+                match draft.add(op, &*self.layout) {
+                    (Added::Yes, _) => taken += 1,
+                    (Added::Full, _) => {
+                        is_whole = false;
+                        break;
+                    }
+                    (Added::TooLarge, op) => {
+                        let rejection = Rejection::new(
+                            Reason::TooLarge,
+                            "the record alone is larger than the sink takes in one request",
+                        );
+                        self.refuse(&slot, &op, rejection, now);
+                        is_whole = false;
+                    }
+                }
+            }
+            match (taken, is_whole) {
+                (0, false) if draft.is_full => self.slots.push_front(&slot, since),
+                (0, _) => {}
+                (_, whole) => self.slots.hand_out(&slot, since, !whole),
+            }
+            if is_whole && !surplus.is_empty() {
+                wanting.push(Wanting {
+                    slot,
+                    since,
+                    surplus,
+                });
+            }
+        }
+        wanting
+    }
+
+    fn may_delete(&mut self, draft: &Draft<L::Record>) -> bool {
+        if self.settings.policy != Policy::Sync || self.authority().is_none() {
+            return false;
+        }
+        let creates = draft.ops.iter().filter(|op| op.makes_owned()).count();
+        let owned = self.actual.counts().owned + self.in_flight.creates() + creates;
+        let gone = self.in_flight.deletes() + self.held_total;
+        let was_engaged = self.brake.status(0).engaged;
+        let allowed = self
+            .brake
+            .allows(self.held_total, owned.saturating_sub(gone));
+        let is_engaged = self.brake.status(0).engaged;
+        if was_engaged != is_engaged {
+            self.notices.push(Notice::Brake(is_engaged));
+        }
+        allowed
+    }
+
+    fn add_deletes(&mut self, draft: &mut Draft<L::Record>, wanting: Wanting<L::Record>) {
+        let Some(authority) = self.authority() else {
+            return;
+        };
+        let Wanting {
+            slot,
+            since,
+            surplus,
+        } = wanting;
+        let count = surplus.len();
+        let mut taken = 0;
+        for held in surplus {
+            let op = compare::delete(&slot, held, &authority);
+            if !matches!(draft.add(op, &*self.layout).0, Added::Yes) {
+                break;
+            }
+            taken += 1;
+        }
+        self.brake.spend(taken);
+        self.hold(&slot, count - taken);
+        if taken > 0 {
+            self.slots.hand_out(&slot, since, taken < count);
+        } else {
+            self.slots.touch(&slot, since);
+        }
+    }
+
+    /// Remembers what a comparison found besides operations.
+    fn note(&mut self, slot: &Slot, found: &Comparison<L::Record>) {
+        self.work.slots += 1;
+        self.work.comparisons += found.difference.comparisons as u64;
+        self.work.records += found.desired.len() as u64;
+        let difference = &found.difference;
+        self.quarantine.keep(slot, |id| {
+            let is_wanted = |want: &std::sync::Arc<L::Record>| want.id().cmp(id);
+            found.desired.binary_search_by(is_wanted).is_ok() || self.actual.get(slot, id).is_some()
+        });
+        set_or_remove(&mut self.blocked, slot, difference.blocked.clone());
+        let known = self.refused.get(slot).map_or(&[][..], Vec::as_slice);
+        if known != found.refused {
+            for (key, rejection) in &found.refused {
+                if !known.contains(&(key.clone(), rejection.clone())) {
+                    let notice = Notice::Rejected(key.clone(), rejection.clone());
+                    self.notices.push(notice);
+                }
+            }
+            for (key, _) in known {
+                if !found.refused.iter().any(|(refused, _)| refused == key) {
+                    self.notices.push(Notice::Accepted(key.clone()));
+                }
+            }
+            set_or_remove(&mut self.refused, slot, found.refused.clone());
+        }
+        if self.actual.held(slot).is_empty() {
+            self.released.remove(slot);
+        }
+    }
+
+    fn hold(&mut self, slot: &Slot, deletes: usize) {
+        let before = if deletes == 0 {
+            self.held.remove(slot)
+        } else {
+            self.held.insert(slot.clone(), deletes)
+        };
+        self.held_total = self.held_total + deletes - before.unwrap_or(0);
+    }
+}
+
+impl<R: Record> Op<R> {
+    /// Whether one more record is ours after it.
+    pub(super) fn makes_owned(&self) -> bool {
+        matches!(self.verb(), "create" | "adopt")
+    }
+}
+
+impl<R: Record> Draft<R> {
+    fn new(limits: Cost) -> Self {
+        Self {
+            ops: Vec::new(),
+            left: limits,
+            is_full: false,
+        }
+    }
+
+    fn add<L: Layout<Record = R>>(&mut self, op: Op<R>, layout: &L) -> (Added, Op<R>) {
+        let cost = layout.cost(&op);
+        let limits = layout.limits();
+        if cost.ops > limits.ops || cost.bytes > limits.bytes {
+            return (Added::TooLarge, op);
+        }
+        if cost.ops > self.left.ops || cost.bytes > self.left.bytes {
+            self.is_full = true;
+            return (Added::Full, op);
+        }
+        self.left.ops -= cost.ops;
+        self.left.bytes -= cost.bytes;
+        self.ops.push(op.clone());
+        (Added::Yes, op)
+    }
+}
+
+fn set_or_remove<T>(
+    map: &mut std::collections::BTreeMap<Slot, Vec<T>>,
+    slot: &Slot,
+    value: Vec<T>,
+) {
+    if value.is_empty() {
+        map.remove(slot);
+    } else {
+        map.insert(slot.clone(), value);
+    }
+}

@@ -1,0 +1,203 @@
+//! The desired table: services by key, and which of them claim which slot.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::listing::Listing;
+use crate::{Key, Rejection, Service, Slot};
+
+/// Services as the source wants them, with the last good value of those it rejects.
+#[derive(Debug, Default)]
+pub(crate) struct Desired {
+    pub(crate) listing: Listing,
+    services: BTreeMap<Key, Entry>,
+    claims: BTreeMap<Slot, BTreeSet<Key>>,
+    rejected: BTreeMap<Key, Rejected>,
+    /// Namespaces of keys that are rejected and have no last good value, counted.
+    unknown: BTreeMap<Arc<str>, usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    service: Arc<Service>,
+    slot: Slot,
+    seen: u32,
+}
+
+#[derive(Debug)]
+struct Rejected {
+    rejection: Rejection,
+    seen: u32,
+}
+
+/// Slots whose claims changed by one event: none, one, or two when a service moves.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Touched {
+    /// A slot that lost a claim.
+    pub(crate) left: Option<Slot>,
+    /// A slot that gained a claim, or whose claim has another value.
+    pub(crate) joined: Option<Slot>,
+}
+
+impl Desired {
+    /// The key now has this value. Nothing is touched when it is the one it had.
+    pub(crate) fn upsert(&mut self, slot: Slot, service: Arc<Service>) -> Touched {
+        let seen = self.listing.generation();
+        let key = service.key.clone();
+        self.forget_rejection(&key);
+        match self.services.get_mut(&key) {
+            Some(entry) if entry.slot == slot && entry.service == service => {
+                entry.seen = seen;
+                Touched::default()
+            }
+            Some(entry) if entry.slot == slot => {
+                entry.service = service;
+                entry.seen = seen;
+                Touched {
+                    left: None,
+                    joined: Some(slot),
+                }
+            }
+            _ => {
+                let left = self.remove_value(&key);
+                self.claims
+                    .entry(slot.clone())
+                    .or_default()
+                    .insert(key.clone());
+                let entry = Entry {
+                    service,
+                    slot: slot.clone(),
+                    seen,
+                };
+                self.services.insert(key, entry);
+                Touched {
+                    left,
+                    joined: Some(slot),
+                }
+            }
+        }
+    }
+
+    /// The key is gone. Returns the slot that lost its claim.
+    pub(crate) fn remove(&mut self, key: &Key) -> Option<Slot> {
+        self.forget_rejection(key);
+        self.remove_value(key)
+    }
+
+    /// The key exists and cannot be used; its last good value stays. Returns whether that is news.
+    pub(crate) fn reject(&mut self, key: Key, rejection: Rejection) -> bool {
+        let seen = self.listing.generation();
+        if let Some(entry) = self.services.get_mut(&key) {
+            entry.seen = seen;
+        } else if !self.rejected.contains_key(&key) {
+            *self.unknown.entry(Arc::clone(key.namespace())).or_default() += 1;
+        }
+        let is_news = self
+            .rejected
+            .get(&key)
+            .is_none_or(|known| known.rejection != rejection);
+        self.rejected.insert(key, Rejected { rejection, seen });
+        is_news
+    }
+
+    /// The listing ended: what it did not show is gone. Returns the slots that lost a claim and the keys that went.
+    pub(crate) fn sweep(&mut self) -> (Vec<Slot>, Vec<Key>) {
+        let generation = self.listing.generation();
+        let gone: BTreeSet<Key> = self
+            .services
+            .iter()
+            .filter(|(_, entry)| entry.seen != generation)
+            .map(|(key, _)| key.clone())
+            .chain(
+                self.rejected
+                    .iter()
+                    .filter(|(_, rejected)| rejected.seen != generation)
+                    .map(|(key, _)| key.clone()),
+            )
+            .collect();
+        let mut touched = Vec::new();
+        let mut keys = Vec::new();
+        for key in gone {
+            let is_seen = self
+                .services
+                .get(&key)
+                .is_some_and(|e| e.seen == generation)
+                || self
+                    .rejected
+                    .get(&key)
+                    .is_some_and(|r| r.seen == generation);
+            if !is_seen {
+                touched.extend(self.remove(&key));
+                keys.push(key);
+            }
+        }
+        (touched, keys)
+    }
+
+    /// The services that claim a slot, in the order of their precedence.
+    pub(crate) fn claims(&self, slot: &Slot) -> Vec<Arc<Service>> {
+        let Some(keys) = self.claims.get(slot) else {
+            return Vec::new();
+        };
+        let mut services: Vec<Arc<Service>> = keys
+            .iter()
+            .filter_map(|key| self.services.get(key))
+            .map(|entry| Arc::clone(&entry.service))
+            .collect();
+        services.sort_by(|a, b| a.precedence().cmp(&b.precedence()));
+        services
+    }
+
+    /// Every claimed slot, in order.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.claims.keys()
+    }
+
+    /// How many services there are.
+    pub(crate) fn len(&self) -> usize {
+        self.services.len()
+    }
+
+    /// The rejected keys.
+    pub(crate) fn rejected(&self) -> impl Iterator<Item = (&Key, &Rejection)> {
+        self.rejected.iter().map(|(key, r)| (key, &r.rejection))
+    }
+
+    /// Whether the key is rejected.
+    pub(crate) fn is_rejected(&self, key: &Key) -> bool {
+        self.rejected.contains_key(key)
+    }
+
+    /// Whether a record in a slot nobody claims may belong to a key that is rejected and whose last good value is not
+    /// known, because it was rejected before this process first saw it good. Such a record keeps standing (K14).
+    pub(crate) fn may_be_of_rejected(&self, origin: Option<&str>) -> bool {
+        match origin {
+            Some(namespace) => self.unknown.contains_key(namespace),
+            None => !self.unknown.is_empty(),
+        }
+    }
+
+    fn remove_value(&mut self, key: &Key) -> Option<Slot> {
+        let entry = self.services.remove(key)?;
+        if let Some(keys) = self.claims.get_mut(&entry.slot) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.claims.remove(&entry.slot);
+            }
+        }
+        Some(entry.slot)
+    }
+
+    fn forget_rejection(&mut self, key: &Key) {
+        if self.rejected.remove(key).is_some() && !self.services.contains_key(key) {
+            if let Some(count) = self.unknown.get_mut(key.namespace()) {
+                *count -= 1;
+                if *count == 0 {
+                    self.unknown.remove(key.namespace());
+                }
+            }
+        }
+    }
+}

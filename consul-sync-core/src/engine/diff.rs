@@ -1,0 +1,122 @@
+//! The difference of one slot: desired records against held ones.
+//!
+//! | desired | held | result |
+//! | --- | --- | --- |
+//! | yes | no | create |
+//! | yes | ours, equal | nothing |
+//! | yes | ours, other content | update |
+//! | yes | an orphan | update that adopts |
+//! | yes | foreign | blocked: reported, never written |
+//! | no | ours | surplus: deleted when that is safe |
+//! | no | an orphan | reported; surplus when the operator says so |
+//! | no | foreign | nothing |
+
+use std::{cmp::Ordering, sync::Arc};
+
+use crate::{Action, HeldRecord, Op, Orphans, Record, RecordId, Slot, Standing};
+
+/// What separates a slot from what it should be.
+#[derive(Debug)]
+pub(crate) struct Difference<R: Record> {
+    /// Creates and updates, by record id.
+    pub(crate) puts: Vec<Op<R>>,
+    /// Held records that nobody wants: candidates for a delete, not yet operations.
+    pub(crate) surplus: Vec<HeldRecord<R>>,
+    /// Wanted ids that somebody else holds.
+    pub(crate) blocked: Vec<RecordId>,
+    /// Unwanted orphans that stay.
+    pub(crate) orphans: Vec<RecordId>,
+    /// Records that are as they should be.
+    pub(crate) unchanged: usize,
+    /// Pairs of records that were compared.
+    pub(crate) comparisons: usize,
+}
+
+/// Compares both sides, each sorted by id with every id once. Cost: O(desired + held).
+pub(crate) fn difference<R: Record>(
+    slot: &Slot,
+    desired: &[Arc<R>],
+    held: &[HeldRecord<R>],
+    orphans: Orphans,
+) -> Difference<R> {
+    let mut out = Difference {
+        puts: Vec::new(),
+        surplus: Vec::new(),
+        blocked: Vec::new(),
+        orphans: Vec::new(),
+        unchanged: 0,
+        comparisons: 0,
+    };
+    let (mut wants, mut haves) = (desired.iter().peekable(), held.iter().peekable());
+    loop {
+        let order = match (wants.peek(), haves.peek()) {
+            (None, None) => return out,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(want), Some(have)) => want.id().cmp(have.record.id()),
+        };
+        out.comparisons += 1;
+        match order {
+            Ordering::Less => {
+                if let Some(want) = wants.next() {
+                    out.put(slot, Action::Create(Arc::clone(want)));
+                }
+            }
+            Ordering::Greater => {
+                if let Some(have) = haves.next() {
+                    out.unwanted(have, orphans);
+                }
+            }
+            Ordering::Equal => {
+                if let (Some(want), Some(have)) = (wants.next(), haves.next()) {
+                    out.both(slot, want, have);
+                }
+            }
+        }
+    }
+}
+
+impl<R: Record> Difference<R> {
+    fn put(&mut self, slot: &Slot, action: Action<R>) {
+        self.puts.push(Op {
+            slot: slot.clone(),
+            action,
+        });
+    }
+
+    fn unwanted(&mut self, have: &HeldRecord<R>, orphans: Orphans) {
+        match (have.standing, orphans) {
+            (Standing::Ours, _) | (Standing::Orphan, Orphans::Delete) => {
+                self.surplus.push(have.clone());
+            }
+            (Standing::Orphan, Orphans::Report) => self.orphans.push(have.record.id().clone()),
+            (Standing::Foreign, _) => {}
+        }
+    }
+
+    fn both(&mut self, slot: &Slot, want: &Arc<R>, have: &HeldRecord<R>) {
+        let adopts = match have.standing {
+            Standing::Foreign => {
+                self.blocked.push(want.id().clone());
+                return;
+            }
+            Standing::Orphan => true,
+            Standing::Ours => {
+                if Arc::ptr_eq(want, &have.record) || *want == have.record {
+                    self.unchanged += 1;
+                    return;
+                }
+                false
+            }
+        };
+        self.put(
+            slot,
+            Action::Update {
+                record: Arc::clone(want),
+                previous: Arc::clone(&have.record),
+                expected: have.version.clone(),
+                adopts,
+            },
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! What comes in: events of both sides.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Engine, Notice};
+use crate::{Event, Held, Key, Layout, Service, Side, Slot};
+
+impl<L: Layout> Engine<L> {
+    /// Takes an event of the desired side. Cost: O(instances of that service).
+    pub fn source_event(&mut self, event: Event<Key, Arc<Service>>, now: Duration) {
+        self.clear_error(Side::Source);
+        match event {
+            Event::RelistStarted => self.desired.listing.start(),
+            Event::Upserted(key, service) => self.upsert(&key, service, now),
+            Event::Removed(key) => {
+                self.note_accepted(&key);
+                let left = self.desired.remove(&key);
+                self.release(left, now);
+            }
+            Event::Rejected(key, rejection) => {
+                if self.desired.reject(key.clone(), rejection.clone()) {
+                    self.notices.push(Notice::Rejected(key, rejection));
+                }
+            }
+            Event::RelistDone => {
+                if self.desired.listing.finish() {
+                    let (left, gone) = self.desired.sweep();
+                    self.notices.extend(gone.into_iter().map(Notice::Accepted));
+                    self.release(left, now);
+                    self.touch_held();
+                }
+            }
+        }
+    }
+
+    /// Takes an event of the actual side. Cost: O(records in that slot).
+    pub fn sink_event(&mut self, event: Event<Slot, Held<L::Record>>, now: Duration) {
+        self.clear_error(Side::Sink);
+        match event {
+            Event::RelistStarted => self.actual.start(),
+            Event::Upserted(slot, held) => self.observe(&slot, held),
+            Event::Removed(slot) => self.observe(&slot, Held::empty()),
+            // A sink's slot that cannot be read keeps what was known of it.
+            Event::Rejected(slot, _) => self.actual.mark_seen(&slot),
+            Event::RelistDone => {
+                let was_listed = self.actual.listing.is_listed();
+                if self.actual.listing.finish() {
+                    for slot in self.actual.unseen() {
+                        self.observe(&slot, Held::empty());
+                    }
+                    if !was_listed {
+                        self.touch_all(now);
+                    }
+                    self.touch_held();
+                }
+            }
+        }
+    }
+
+    /// Slots whose content is in doubt, at most this many: read them, and answer with [`Engine::read`]
+    /// or [`Engine::read_failed`].
+    pub fn take_doubtful(&mut self, most: usize) -> Vec<Slot> {
+        self.slots.take_doubtful(most)
+    }
+
+    /// Whether a slot waits to be handed out by [`Engine::take_doubtful`].
+    pub fn has_doubtful(&self) -> bool {
+        self.slots.has_doubtful()
+    }
+
+    /// An authoritative read of one slot was answered.
+    pub fn read(&mut self, slot: &Slot, held: Held<L::Record>) {
+        self.actual.set(slot, held);
+        self.actual.note_written(slot);
+        self.slots.read_answered(slot, true);
+    }
+
+    /// An authoritative read was not answered.
+    pub fn read_failed(&mut self, slot: &Slot) {
+        self.slots.read_answered(slot, false);
+    }
+
+    fn upsert(&mut self, key: &Key, service: Arc<Service>, now: Duration) {
+        match self.layout.place(&service) {
+            Ok(slot) => {
+                self.note_accepted(key);
+                let touched = self.desired.upsert(slot, service);
+                self.release(touched.left, now);
+                if let Some(slot) = touched.joined {
+                    self.released.remove(&slot);
+                    self.slots.touch(&slot, Some(now));
+                }
+            }
+            Err(rejection) => {
+                if self.desired.reject(key.clone(), rejection.clone()) {
+                    self.notices.push(Notice::Rejected(key.clone(), rejection));
+                }
+            }
+        }
+    }
+
+    /// Slots lost a claim: what they hold is known not to be that of a service this engine never understood.
+    fn release(&mut self, slots: impl IntoIterator<Item = Slot>, now: Duration) {
+        for slot in slots {
+            self.slots.touch(&slot, Some(now));
+            self.released.insert(slot);
+        }
+    }
+
+    fn observe(&mut self, slot: &Slot, held: Held<L::Record>) {
+        if self.actual.listing.is_open()
+            && (self.actual.may_be_stale(slot) || self.slots.is_busy(slot))
+        {
+            self.actual.mark_seen(slot);
+            self.slots.doubt(slot);
+        } else if self.actual.set(slot, held) {
+            self.slots.touch(slot, None);
+        }
+    }
+
+    fn note_accepted(&mut self, key: &Key) {
+        if self.desired.is_rejected(key) {
+            self.notices.push(Notice::Accepted(key.clone()));
+        }
+    }
+
+    fn clear_error(&mut self, side: Side) {
+        self.errors[side as usize] = None;
+        self.error_kinds[side as usize] = None;
+    }
+
+    /// The sink's first listing: everything that was waiting for it is due.
+    fn touch_all(&mut self, now: Duration) {
+        let claimed: Vec<Slot> = self.desired.slots().cloned().collect();
+        for slot in claimed {
+            self.slots.touch(&slot, Some(now));
+        }
+        let held: Vec<Slot> = self.actual.slots().cloned().collect();
+        for slot in held {
+            self.slots.touch(&slot, None);
+        }
+    }
+
+    /// Deletes that were held back may be possible now.
+    pub(super) fn touch_held(&mut self) {
+        let held: Vec<Slot> = self.held.keys().cloned().collect();
+        for slot in held {
+            self.slots.touch(&slot, None);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Records that the sink refused: they wait, their neighbours do not.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{Record, RecordId, RetrySettings, Slot};
+
+/// Refused records by slot, and when each slot is to be tried again.
+#[derive(Debug)]
+pub(crate) struct Quarantine<R: Record> {
+    settings: RetrySettings,
+    slots: BTreeMap<Slot, BTreeMap<RecordId, Refusal<R>>>,
+    wake: BTreeSet<(Duration, Slot)>,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Refusal<R: Record> {
+    record: Arc<R>,
+    failures: u32,
+    until: Duration,
+}
+
+impl<R: Record> Quarantine<R> {
+    pub(crate) fn new(settings: RetrySettings) -> Self {
+        Self {
+            settings,
+            slots: BTreeMap::new(),
+            wake: BTreeSet::new(),
+            len: 0,
+        }
+    }
+
+    /// The sink refused this content.
+    pub(crate) fn add(&mut self, slot: &Slot, record: Arc<R>, now: Duration) {
+        let slot_refusals = self.slots.entry(slot.clone()).or_default();
+        let failures = match slot_refusals.get(record.id()) {
+            Some(known) if known.record == record => known.failures.saturating_add(1),
+            Some(_) => 1,
+            None => {
+                self.len += 1;
+                1
+            }
+        };
+        let until = now.saturating_add(self.settings.pause(failures));
+        self.wake.insert((until, slot.clone()));
+        let id = record.id().clone();
+        slot_refusals.insert(
+            id,
+            Refusal {
+                record,
+                failures,
+                until,
+            },
+        );
+    }
+
+    /// Whether this very content has to wait. Other content of the same id is tried at once.
+    pub(crate) fn holds(&self, slot: &Slot, record: &Arc<R>, now: Duration) -> bool {
+        self.slots
+            .get(slot)
+            .and_then(|refusals| refusals.get(record.id()))
+            .is_some_and(|refusal| now < refusal.until && refusal.record == *record)
+    }
+
+    /// The record was written after all.
+    pub(crate) fn clear(&mut self, slot: &Slot, id: &RecordId) {
+        self.retain(slot, |known| known != id);
+    }
+
+    /// Keeps only refusals of ids that still have something to be written.
+    pub(crate) fn keep(&mut self, slot: &Slot, is_wanted: impl Fn(&RecordId) -> bool) {
+        self.retain(slot, is_wanted);
+    }
+
+    /// Slots with a refusal whose time has come.
+    pub(crate) fn due(&mut self, now: Duration) -> Vec<Slot> {
+        let mut due = Vec::new();
+        while let Some((at, _)) = self.wake.first() {
+            if *at > now {
+                break;
+            }
+            if let Some((_, slot)) = self.wake.pop_first() {
+                if self.slots.contains_key(&slot) {
+                    due.push(slot);
+                }
+            }
+        }
+        due
+    }
+
+    /// When the next slot is due.
+    pub(crate) fn next(&self) -> Option<Duration> {
+        self.wake.first().map(|(at, _)| *at)
+    }
+
+    /// How many records wait.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn retain(&mut self, slot: &Slot, keep: impl Fn(&RecordId) -> bool) {
+        let Some(refusals) = self.slots.get_mut(slot) else {
+            return;
+        };
+        let before = refusals.len();
+        refusals.retain(|id, _| keep(id));
+        self.len -= before - refusals.len();
+        if refusals.is_empty() {
+            self.slots.remove(slot);
+        }
+    }
+}

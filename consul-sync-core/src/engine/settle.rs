@@ -1,0 +1,194 @@
+//! What comes back: the outcomes of a batch.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{BatchId, Engine, Notice};
+use crate::{
+    Action, BatchReport, Layout, Op, Outcome, Outcomes, Record, RecordId, Rejection, Slot,
+};
+
+/// Batches that were handed out and not settled.
+#[derive(Debug)]
+pub(super) struct InFlight<R: Record> {
+    next: u64,
+    batches: BTreeMap<BatchId, (Vec<Op<R>>, Duration)>,
+    ops: usize,
+    creates: usize,
+    deletes: usize,
+}
+
+impl<R: Record> Default for InFlight<R> {
+    fn default() -> Self {
+        Self {
+            next: 0,
+            batches: BTreeMap::new(),
+            ops: 0,
+            creates: 0,
+            deletes: 0,
+        }
+    }
+}
+
+impl<R: Record> InFlight<R> {
+    pub(super) fn add(&mut self, ops: Vec<Op<R>>, now: Duration) -> BatchId {
+        let id = BatchId(self.next);
+        self.next += 1;
+        self.ops += ops.len();
+        self.creates += ops.iter().filter(|op| op.makes_owned()).count();
+        self.deletes += ops.iter().filter(|op| op.is_delete()).count();
+        self.batches.insert(id, (ops, now));
+        id
+    }
+
+    fn take(&mut self, id: BatchId) -> Option<(Vec<Op<R>>, Duration)> {
+        let (ops, since) = self.batches.remove(&id)?;
+        self.ops -= ops.len();
+        self.creates -= ops.iter().filter(|op| op.makes_owned()).count();
+        self.deletes -= ops.iter().filter(|op| op.is_delete()).count();
+        Some((ops, since))
+    }
+
+    pub(super) fn ops(&self) -> usize {
+        self.ops
+    }
+
+    pub(super) fn creates(&self) -> usize {
+        self.creates
+    }
+
+    pub(super) fn deletes(&self) -> usize {
+        self.deletes
+    }
+}
+
+impl<L: Layout> Engine<L> {
+    /// Takes the outcomes of a batch, one per operation in their order; `None` when nothing is known of any.
+    ///
+    /// An operation without a clear outcome is never guessed: its slot is doubtful until it was read.
+    /// A batch that is not in flight changes nothing.
+    pub fn settle(
+        &mut self,
+        id: BatchId,
+        outcomes: Option<Outcomes<L::Record>>,
+        now: Duration,
+    ) -> BatchReport {
+        let mut report = BatchReport::default();
+        let Some((ops, since)) = self.in_flight.take(id) else {
+            return report;
+        };
+        report.took = now.saturating_sub(since);
+        let slots: BTreeSet<Slot> = ops.iter().map(|op| op.slot.clone()).collect();
+        // Outcomes that are missing are as good as unknown.
+        let mut outcomes = outcomes.unwrap_or_default().into_iter();
+        for op in ops {
+            let outcome = outcomes.next().unwrap_or(Outcome::Unknown);
+            self.settle_op(&op, outcome, now, &mut report);
+        }
+        for slot in &slots {
+            self.actual.note_written(slot);
+            if let Some(since) = self.slots.answered(slot) {
+                report.lag = report.lag.max(now.saturating_sub(since));
+            }
+        }
+        if report.written() > 0 {
+            self.last_lag = Some(report.lag);
+        }
+        report
+    }
+
+    fn settle_op(
+        &mut self,
+        op: &Op<L::Record>,
+        outcome: Outcome<<L::Record as Record>::Version>,
+        now: Duration,
+        report: &mut BatchReport,
+    ) {
+        match outcome {
+            Outcome::Written(version) => {
+                report.count_written(op);
+                self.quarantine.clear(&op.slot, op.id());
+                match self.shown(op) {
+                    Shown::Before => {
+                        self.actual.put(&op.slot, Arc::clone(op.record()), version);
+                    }
+                    Shown::Other(seen) if seen.as_ref() == Some(&version) => {}
+                    Shown::Other(_) => self.slots.doubt(&op.slot),
+                }
+            }
+            Outcome::Deleted => {
+                report.deleted += 1;
+                self.quarantine.clear(&op.slot, op.id());
+                match self.shown(op) {
+                    Shown::Before => self.actual.take(&op.slot, op.id()),
+                    Shown::Other(None) => {}
+                    Shown::Other(Some(_)) => self.slots.doubt(&op.slot),
+                }
+            }
+            Outcome::Stale => {
+                report.stale += 1;
+                self.slots.doubt(&op.slot);
+            }
+            Outcome::Unknown => {
+                report.unknown += 1;
+                self.slots.doubt(&op.slot);
+            }
+            Outcome::Skipped => {
+                report.skipped += 1;
+                self.slots.touch(&op.slot, None);
+            }
+            Outcome::Refused(rejection) => {
+                report.refused += 1;
+                self.refuse(&op.slot, op, rejection, now);
+                self.slots.touch(&op.slot, None);
+            }
+        }
+    }
+
+    /// What the table shows of an operation's record: what the operation was computed from, or something else that
+    /// an event brought while it was under way.
+    fn shown(&self, op: &Op<L::Record>) -> Shown<<L::Record as Record>::Version> {
+        let seen = self.actual.get(&op.slot, op.id()).map(|held| &held.version);
+        let expected = match &op.action {
+            Action::Create(_) => None,
+            Action::Update { expected, .. } => Some(expected),
+            Action::Delete(deletion) => Some(deletion.expected()),
+        };
+        if seen == expected {
+            Shown::Before
+        } else {
+            Shown::Other(seen.cloned())
+        }
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        slot: &Slot,
+        op: &Op<L::Record>,
+        rejection: Rejection,
+        now: Duration,
+    ) {
+        let id: RecordId = op.id().clone();
+        self.quarantine.add(slot, Arc::clone(op.record()), now);
+        let notice = Notice::Quarantined(slot.clone(), id, rejection);
+        self.notices.push(notice);
+    }
+}
+
+enum Shown<V> {
+    Before,
+    Other(Option<V>),
+}
+
+impl BatchReport {
+    fn count_written<R: Record>(&mut self, op: &Op<R>) {
+        match op.verb() {
+            "create" => self.created += 1,
+            "adopt" => self.adopted += 1,
+            _ => self.updated += 1,
+        }
+    }
+}

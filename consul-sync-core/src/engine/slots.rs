@@ -1,0 +1,177 @@
+//! Which slots have something to do, and in which state each is.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use crate::Slot;
+
+/// The slots that are not idle, and those that are due in the order in which they became so.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    states: BTreeMap<Slot, Entry>,
+    due: VecDeque<Slot>,
+    doubtful: VecDeque<Slot>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    state: State,
+    /// The oldest change of the source that is not written yet.
+    since: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Due,
+    Busy { again: bool, doubt: bool },
+    Doubtful,
+    Reading { again: bool },
+}
+
+impl Slots {
+    /// Something about the slot changed. `since` is given when the source changed.
+    pub(crate) fn touch(&mut self, slot: &Slot, since: Option<Duration>) {
+        if let Some(entry) = self.states.get_mut(slot) {
+            entry.since = match (entry.since, since) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            match &mut entry.state {
+                State::Busy { again, .. } | State::Reading { again } => *again = true,
+                State::Due | State::Doubtful => {}
+            }
+        } else {
+            self.insert(slot, State::Due, since);
+            self.due.push_back(slot.clone());
+        }
+    }
+
+    /// What the slot holds is not known.
+    pub(crate) fn doubt(&mut self, slot: &Slot) {
+        let since = match self.states.get_mut(slot) {
+            None => None,
+            Some(entry) => match &mut entry.state {
+                State::Busy { doubt, .. } => {
+                    *doubt = true;
+                    return;
+                }
+                State::Doubtful | State::Reading { .. } => return,
+                State::Due => {
+                    let since = entry.since;
+                    self.due.retain(|due| due != slot);
+                    since
+                }
+            },
+        };
+        self.insert(slot, State::Doubtful, since);
+        self.doubtful.push_back(slot.clone());
+    }
+
+    /// The slot that has been due for longest; it is idle now unless something is done with it.
+    pub(crate) fn pop_due(&mut self) -> Option<(Slot, Option<Duration>)> {
+        let slot = self.due.pop_front()?;
+        let since = self.states.remove(&slot).and_then(|entry| entry.since);
+        Some((slot, since))
+    }
+
+    /// The slot is due before all others: it was taken and could not be served.
+    pub(crate) fn push_front(&mut self, slot: &Slot, since: Option<Duration>) {
+        self.insert(slot, State::Due, since);
+        self.due.push_front(slot.clone());
+    }
+
+    /// Whether no slot is due.
+    pub(crate) fn nothing_due(&self) -> bool {
+        self.due.is_empty()
+    }
+
+    /// Operations on the slot were handed out. `again`: it has more to do after them.
+    pub(crate) fn hand_out(&mut self, slot: &Slot, since: Option<Duration>, more: bool) {
+        if let Some(entry) = self.states.get_mut(slot) {
+            if let State::Busy { again, .. } = &mut entry.state {
+                *again |= more;
+                return;
+            }
+        }
+        let state = State::Busy {
+            again: more,
+            doubt: false,
+        };
+        self.insert(slot, state, since);
+    }
+
+    /// All operations on the slot were answered. Returns since when the source had waited for it.
+    pub(crate) fn answered(&mut self, slot: &Slot) -> Option<Duration> {
+        let entry = self.states.remove(slot)?;
+        match entry.state {
+            State::Busy { doubt: true, .. } => {
+                self.insert(slot, State::Doubtful, entry.since);
+                self.doubtful.push_back(slot.clone());
+            }
+            State::Busy { again: true, .. } => {
+                self.insert(slot, State::Due, entry.since);
+                self.due.push_back(slot.clone());
+            }
+            State::Busy { .. } => {}
+            state => self.insert(slot, state, entry.since),
+        }
+        entry.since
+    }
+
+    /// Doubtful slots, at most this many, which are to be read now.
+    pub(crate) fn take_doubtful(&mut self, most: usize) -> Vec<Slot> {
+        let count = most.min(self.doubtful.len());
+        let taken: Vec<Slot> = self.doubtful.drain(..count).collect();
+        for slot in &taken {
+            if let Some(entry) = self.states.get_mut(slot) {
+                entry.state = State::Reading { again: false };
+            }
+        }
+        taken
+    }
+
+    /// A read was answered (`known`) or failed; then the slot is doubtful again.
+    pub(crate) fn read_answered(&mut self, slot: &Slot, known: bool) {
+        let Some(entry) = self.states.get_mut(slot) else {
+            return;
+        };
+        if !matches!(entry.state, State::Reading { .. }) {
+            return;
+        }
+        if known {
+            entry.state = State::Due;
+            self.due.push_back(slot.clone());
+        } else {
+            entry.state = State::Doubtful;
+            self.doubtful.push_back(slot.clone());
+        }
+    }
+
+    /// Whether operations on the slot are under way.
+    pub(crate) fn is_busy(&self, slot: &Slot) -> bool {
+        self.states
+            .get(slot)
+            .is_some_and(|entry| matches!(entry.state, State::Busy { .. }))
+    }
+
+    /// Whether the slot is in no state.
+    pub(crate) fn is_idle(&self, slot: &Slot) -> bool {
+        !self.states.contains_key(slot)
+    }
+
+    /// How many slots are not idle.
+    pub(crate) fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Whether a slot waits to be read.
+    pub(crate) fn has_doubtful(&self) -> bool {
+        !self.doubtful.is_empty()
+    }
+
+    fn insert(&mut self, slot: &Slot, state: State, since: Option<Duration>) {
+        self.states.insert(slot.clone(), Entry { state, since });
+    }
+}
