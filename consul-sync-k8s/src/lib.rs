@@ -1,1 +1,9 @@
 //! Skeleton.
+
+mod annotations;
+mod index;
+mod settings;
+pub mod slim;
+
+pub use index::{Change, Index, Update};
+pub use settings::{ExportSettings, Needs};
