@@ -1,0 +1,221 @@
+//! What the API server makes of a Service: defaults, addresses, node ports, and what it refuses.
+
+use serde_json::{Value, json};
+
+use super::{
+    kind::Kind,
+    status::Failure,
+    store::{set, text, unset},
+};
+
+/// Hands out cluster IPs and node ports, in order.
+#[derive(Debug, Default)]
+pub(super) struct Allocator {
+    addresses: u32,
+    ports: u16,
+}
+
+impl Allocator {
+    fn address(&mut self) -> String {
+        self.addresses += 1;
+        let [_, _, high, low] = (self.addresses + 10).to_be_bytes();
+        format!("10.0.{high}.{low}")
+    }
+
+    fn port(&mut self) -> u16 {
+        let port = 30_000 + self.ports;
+        self.ports = (self.ports + 1) % 2768;
+        port
+    }
+}
+
+fn ports(service: &Value) -> &[Value] {
+    service
+        .pointer("/spec/ports")
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+/// Fills in what the API server fills in. `old`: what is stored now.
+pub(super) fn complete(service: &mut Value, old: Option<&Value>, allocator: &mut Allocator) {
+    default(service, "type", json!("ClusterIP"));
+    default(service, "sessionAffinity", json!("None"));
+    let kind = text(service, "/spec/type").to_owned();
+    let was = old.map(|old| text(old, "/spec/type").to_owned());
+    if kind == "ExternalName" {
+        if was.is_some_and(|was| was != kind) {
+            for field in [
+                "clusterIP",
+                "clusterIPs",
+                "ipFamilies",
+                "ipFamilyPolicy",
+                "internalTrafficPolicy",
+            ] {
+                unset(service, "/spec", field);
+            }
+        }
+    } else {
+        default(service, "internalTrafficPolicy", json!("Cluster"));
+        address(service, old, allocator);
+    }
+    complete_ports(service, old, &kind, allocator);
+    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+        default(service, "externalTrafficPolicy", json!("Cluster"));
+    } else {
+        unset(service, "/spec", "externalTrafficPolicy");
+    }
+    if kind == "LoadBalancer" {
+        default(service, "allocateLoadBalancerNodePorts", json!(true));
+    } else {
+        unset(service, "/spec", "allocateLoadBalancerNodePorts");
+        set(service, "/status", "loadBalancer", json!({}));
+    }
+    if service.pointer("/status/loadBalancer").is_none() {
+        set(service, "/status", "loadBalancer", json!({}));
+    }
+}
+
+fn default(service: &mut Value, field: &str, value: Value) {
+    if service
+        .pointer(&format!("/spec/{field}"))
+        .is_none_or(|held| held.is_null() || held == "")
+    {
+        set(service, "/spec", field, value);
+    }
+}
+
+fn address(service: &mut Value, old: Option<&Value>, allocator: &mut Allocator) {
+    let held = old
+        .map(|old| text(old, "/spec/clusterIP").to_owned())
+        .unwrap_or_default();
+    if text(service, "/spec/clusterIP").is_empty() {
+        let address = if held.is_empty() {
+            allocator.address()
+        } else {
+            held
+        };
+        set(service, "/spec", "clusterIP", json!(address));
+    }
+    let address = text(service, "/spec/clusterIP").to_owned();
+    default(service, "clusterIPs", json!([address]));
+    let family = if address.contains(':') {
+        "IPv6"
+    } else {
+        "IPv4"
+    };
+    default(service, "ipFamilies", json!([family]));
+    default(service, "ipFamilyPolicy", json!("SingleStack"));
+}
+
+fn complete_ports(service: &mut Value, old: Option<&Value>, kind: &str, allocator: &mut Allocator) {
+    let wants_node_ports = kind == "NodePort"
+        || (kind == "LoadBalancer"
+            && service.pointer("/spec/allocateLoadBalancerNodePorts") != Some(&json!(false)));
+    let held: Vec<Value> = old.map(ports).unwrap_or_default().to_vec();
+    let Some(list) = service
+        .pointer_mut("/spec/ports")
+        .and_then(Value::as_array_mut)
+    else {
+        return;
+    };
+    for port in list {
+        let Some(fields) = port.as_object_mut() else {
+            continue;
+        };
+        fields.entry("protocol").or_insert_with(|| json!("TCP"));
+        let number = fields.get("port").cloned().unwrap_or_default();
+        if kind != "ExternalName" {
+            fields.entry("targetPort").or_insert_with(|| number.clone());
+        }
+        if wants_node_ports {
+            let before = held
+                .iter()
+                .find(|old| {
+                    old.get("port") == Some(&number)
+                        && old.get("protocol") == fields.get("protocol")
+                })
+                .and_then(|old| old.get("nodePort"))
+                .cloned();
+            fields
+                .entry("nodePort")
+                .or_insert_with(|| before.unwrap_or_else(|| json!(allocator.port())));
+        } else if !held.is_empty() {
+            fields.remove("nodePort");
+        }
+    }
+}
+
+/// What the API server refuses, as far as it matters here.
+pub(super) fn validate(service: &Value, old: Option<&Value>, kind: &Kind) -> Result<(), Failure> {
+    let name = text(service, "/metadata/name");
+    let invalid = |field: &str, problem: &str| Err(Failure::invalid(kind, name, field, problem));
+    let service_type = text(service, "/spec/type");
+    if !matches!(
+        service_type,
+        "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName"
+    ) {
+        return invalid("spec.type", &format!("Unsupported value: {service_type:?}"));
+    }
+    let headless = text(service, "/spec/clusterIP") == "None";
+    if service_type == "ExternalName" {
+        if text(service, "/spec/externalName").is_empty() {
+            return invalid("spec.externalName", "Required value");
+        }
+        if !text(service, "/spec/clusterIP").is_empty() {
+            return invalid(
+                "spec.clusterIPs[0]",
+                "Forbidden: may not be set for ExternalName services",
+            );
+        }
+    } else if ports(service).is_empty() && !headless {
+        return invalid("spec.ports", "Required value");
+    }
+    if headless && service_type != "ClusterIP" {
+        return invalid(
+            "spec.clusterIPs[0]",
+            "Invalid value: \"None\": may not be set to 'None' for LoadBalancer services",
+        );
+    }
+    let mut names = Vec::new();
+    for (at, port) in ports(service).iter().enumerate() {
+        let number = port.get("port").and_then(Value::as_i64).unwrap_or(0);
+        if !(1..=65_535).contains(&number) {
+            return invalid(
+                &format!("spec.ports[{at}].port"),
+                &format!("Invalid value: {number}: must be between 1 and 65535, inclusive"),
+            );
+        }
+        let port_name = port.get("name").and_then(Value::as_str).unwrap_or_default();
+        if port_name.is_empty() && ports(service).len() > 1 {
+            return invalid(&format!("spec.ports[{at}].name"), "Required value");
+        }
+        if names.contains(&port_name) {
+            return invalid(
+                &format!("spec.ports[{at}].name"),
+                &format!("Duplicate value: {port_name:?}"),
+            );
+        }
+        names.push(port_name);
+    }
+    if let Some(old) = old
+        && text(old, "/spec/type") != "ExternalName"
+        && service_type != "ExternalName"
+        && text(old, "/spec/clusterIP") != text(service, "/spec/clusterIP")
+    {
+        return invalid(
+            "spec.clusterIPs[0]",
+            "Invalid value: may not change once set",
+        );
+    }
+    let balanced = service
+        .pointer("/status/loadBalancer/ingress")
+        .and_then(Value::as_array)
+        .is_some_and(|ingress| !ingress.is_empty());
+    if balanced && service_type != "LoadBalancer" {
+        return invalid(
+            "status.loadBalancer.ingress",
+            "Forbidden: may only be used when `spec.type` is \"LoadBalancer\"",
+        );
+    }
+    Ok(())
+}

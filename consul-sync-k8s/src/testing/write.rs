@@ -1,0 +1,427 @@
+//! POST, PUT, PATCH and DELETE, with the refusals of the real API server.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Value, json};
+
+use super::{
+    call::Call,
+    kind::{KindId, NAMESPACES, Target},
+    patch,
+    service::{self, Allocator},
+    status::Failure,
+    store::{Shared, Store, kind_of, path, set, text},
+};
+
+/// What the writes need beside the objects.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    allocator: Allocator,
+    uids: u64,
+    /// What each field manager applied last, by kind, path and manager.
+    applied: BTreeMap<(KindId, String, String), Value>,
+}
+
+/// An answer with its status code.
+pub(super) type Written = Result<(u16, Shared), Failure>;
+
+impl Writer {
+    /// A new object from a request's body.
+    pub(super) fn create(
+        &mut self,
+        store: &mut Store,
+        target: &Target,
+        mut object: Value,
+        now: &str,
+    ) -> Written {
+        let kind = kind_of(target.kind);
+        address(&mut object, target)?;
+        let prefix = text(&object, "/metadata/generateName").to_owned();
+        if text(&object, "/metadata/name").is_empty() && !prefix.is_empty() {
+            let name = format!("{prefix}{:05x}", store.revision());
+            set(&mut object, "/metadata", "name", json!(name));
+        }
+        let name = text(&object, "/metadata/name").to_owned();
+        if name.is_empty() {
+            let problem = "Required value: name or generateName is required";
+            return Err(Failure::invalid(kind, "", "metadata.name", problem));
+        }
+        if !text(&object, "/metadata/resourceVersion").is_empty() {
+            return Err(Failure::bad_request(
+                "resourceVersion should not be set on objects to be created",
+            ));
+        }
+        if let Some(namespace) = target.namespace.as_deref() {
+            let Some(held) = store.get(NAMESPACES, namespace) else {
+                return Err(Failure::not_found(kind_of(NAMESPACES), namespace));
+            };
+            if text(held, "/status/phase") == "Terminating" {
+                return Err(Failure::new(
+                    403,
+                    "Forbidden",
+                    format!(
+                        "{} {name:?} is forbidden: unable to create new content in namespace {namespace} because it is being terminated",
+                        kind.qualified()
+                    ),
+                ));
+            }
+        }
+        let path = path(target.namespace.as_deref().unwrap_or_default(), &name);
+        if store.get(target.kind, &path).is_some() {
+            return Err(Failure::already_exists(kind, &name));
+        }
+        if kind.has_status
+            && let Some(map) = object.as_object_mut()
+        {
+            map.remove("status");
+        }
+        self.complete(target.kind, &mut object, None, now);
+        validate(target.kind, &object, None)?;
+        Ok((201, store.put(target.kind, object)))
+    }
+
+    /// A whole object replaced.
+    pub(super) fn update(
+        &mut self,
+        store: &mut Store,
+        target: &Target,
+        mut object: Value,
+        now: &str,
+    ) -> Written {
+        let kind = kind_of(target.kind);
+        let name = target.name.as_deref().unwrap_or_default();
+        address(&mut object, target)?;
+        if text(&object, "/metadata/name") != name {
+            return Err(Failure::bad_request(
+                "the name of the object does not match the name on the URL",
+            ));
+        }
+        let path = path(target.namespace.as_deref().unwrap_or_default(), name);
+        let Some(old) = store.get(target.kind, &path).map(Arc::clone) else {
+            return Err(Failure::not_found(kind, name));
+        };
+        preconditions(
+            target.kind,
+            &old,
+            text(&object, "/metadata/uid"),
+            text(&object, "/metadata/resourceVersion"),
+        )?;
+        self.replace(store, target, &old, object, now)
+    }
+
+    /// A part of an object changed; by server-side apply also a new object.
+    pub(super) fn patch(
+        &mut self,
+        store: &mut Store,
+        call: &Call,
+        target: &Target,
+        content: &str,
+        change: &Value,
+        now: &str,
+    ) -> Written {
+        let kind = kind_of(target.kind);
+        let name = target.name.as_deref().unwrap_or_default();
+        let path = path(target.namespace.as_deref().unwrap_or_default(), name);
+        let old = store.get(target.kind, &path).map(Arc::clone);
+        let merged = match content.split(';').next().unwrap_or_default().trim() {
+            "application/merge-patch+json" | "application/strategic-merge-patch+json" => {
+                change.clone()
+            }
+            "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
+                let manager = call.parameter("fieldManager").to_owned();
+                if manager.is_empty() {
+                    return Err(Failure::bad_request(
+                        "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+                    ));
+                }
+                let key = (target.kind, path.clone(), manager);
+                let merged = patch::applied(self.applied.get(&key), change);
+                self.applied.insert(key, change.clone());
+                if old.is_none() {
+                    return self.create(store, target, change.clone(), now);
+                }
+                merged
+            }
+            other => {
+                return Err(Failure::new(
+                    415,
+                    "UnsupportedMediaType",
+                    format!(
+                        "the body of the request was in an unknown format - {other} is not served by this fake"
+                    ),
+                ));
+            }
+        };
+        let Some(old) = old else {
+            return Err(Failure::not_found(kind, name));
+        };
+        preconditions(
+            target.kind,
+            &old,
+            text(&merged, "/metadata/uid"),
+            text(&merged, "/metadata/resourceVersion"),
+        )?;
+        let mut object = Value::clone(&old);
+        patch::merge(&mut object, &merged);
+        address(&mut object, target)?;
+        self.replace(store, target, &old, object, now)
+    }
+
+    /// One object removed.
+    pub(super) fn delete(
+        store: &mut Store,
+        target: &Target,
+        options: &Value,
+        now: &str,
+    ) -> Result<Value, Failure> {
+        let kind = kind_of(target.kind);
+        let name = target.name.as_deref().unwrap_or_default();
+        let path = path(target.namespace.as_deref().unwrap_or_default(), name);
+        let Some(old) = store.get(target.kind, &path).map(Arc::clone) else {
+            return Err(Failure::not_found(kind, name));
+        };
+        preconditions(
+            target.kind,
+            &old,
+            text(options, "/preconditions/uid"),
+            text(options, "/preconditions/resourceVersion"),
+        )?;
+        if target.kind == NAMESPACES {
+            if matches!(name, "default" | "kube-system" | "kube-public") {
+                let problem =
+                    format!("namespaces {name:?} is forbidden: this namespace may not be deleted");
+                return Err(Failure::new(403, "Forbidden", problem));
+            }
+            let mut ending = Value::clone(&old);
+            set(&mut ending, "/metadata", "deletionTimestamp", json!(now));
+            set(&mut ending, "/status", "phase", json!("Terminating"));
+            return Ok(Value::clone(&store.put(target.kind, ending)));
+        }
+        let last = store.remove(target.kind, &path);
+        Ok(match last {
+            Some(last) if kind.name == "Service" => Value::clone(&last),
+            _ => json!({
+                "kind": "Status",
+                "apiVersion": "v1",
+                "metadata": {},
+                "status": "Success",
+                "details": {
+                    "name": name,
+                    "group": kind.group,
+                    "kind": kind.plural,
+                    "uid": text(&old, "/metadata/uid"),
+                },
+            }),
+        })
+    }
+
+    /// Stores an object as it is, valid or not, for tests: new or in place of what is there.
+    pub(super) fn put(
+        &mut self,
+        store: &mut Store,
+        kind: KindId,
+        mut object: Value,
+        now: &str,
+    ) -> Shared {
+        let old = store
+            .get(kind, &super::store::path_of(&object))
+            .map(Arc::clone);
+        self.complete(kind, &mut object, old.as_deref(), now);
+        store.put(kind, object)
+    }
+
+    fn replace(
+        &mut self,
+        store: &mut Store,
+        target: &Target,
+        old: &Shared,
+        mut object: Value,
+        now: &str,
+    ) -> Written {
+        let kind = kind_of(target.kind);
+        if target.subresource.as_deref() == Some("status") {
+            let mut with_status = Value::clone(old);
+            let status = object.get("status").cloned().unwrap_or_else(|| json!({}));
+            set(&mut with_status, "", "status", status);
+            object = with_status;
+        } else if kind.has_status {
+            match old.get("status") {
+                Some(status) => set(&mut object, "", "status", status.clone()),
+                None => super::store::unset(&mut object, "", "status"),
+            }
+        }
+        self.complete(target.kind, &mut object, Some(old), now);
+        validate(target.kind, &object, Some(old))?;
+        for field in ["uid", "creationTimestamp", "resourceVersion", "generation"] {
+            if let Some(held) = old.pointer(&format!("/metadata/{field}")) {
+                set(&mut object, "/metadata", field, held.clone());
+            }
+        }
+        // A write that changes nothing is none: no version, no event.
+        if object == **old {
+            return Ok((200, Arc::clone(old)));
+        }
+        if has_generation(target.kind) && object.get("spec") != old.get("spec") {
+            let next = old
+                .pointer("/metadata/generation")
+                .and_then(Value::as_u64)
+                .unwrap_or(0)
+                + 1;
+            set(&mut object, "/metadata", "generation", json!(next));
+        }
+        Ok((200, store.put(target.kind, object)))
+    }
+
+    /// Fills in what the API server fills in.
+    fn complete(&mut self, id: KindId, object: &mut Value, old: Option<&Value>, now: &str) {
+        let kind = kind_of(id);
+        set(object, "", "apiVersion", json!(kind.api_version()));
+        set(object, "", "kind", json!(kind.name));
+        let kept = |field: &str| {
+            old.and_then(|old| old.pointer(&format!("/metadata/{field}")))
+                .cloned()
+        };
+        if text(object, "/metadata/uid").is_empty() {
+            let uid = kept("uid").unwrap_or_else(|| {
+                self.uids += 1;
+                json!(format!("00000000-0000-4000-8000-{:012x}", self.uids))
+            });
+            set(object, "/metadata", "uid", uid);
+        }
+        if text(object, "/metadata/creationTimestamp").is_empty() {
+            set(
+                object,
+                "/metadata",
+                "creationTimestamp",
+                kept("creationTimestamp").unwrap_or_else(|| json!(now)),
+            );
+        }
+        if has_generation(id) && object.pointer("/metadata/generation").is_none() {
+            set(
+                object,
+                "/metadata",
+                "generation",
+                kept("generation").unwrap_or_else(|| json!(1)),
+            );
+        }
+        match kind.name {
+            "Service" => service::complete(object, old, &mut self.allocator),
+            "Namespace" => {
+                if object.pointer("/status/phase").is_none() {
+                    set(object, "/status", "phase", json!("Active"));
+                }
+                let name = text(object, "/metadata/name").to_owned();
+                set(
+                    object,
+                    "/metadata/labels",
+                    "kubernetes.io/metadata.name",
+                    json!(name),
+                );
+                set(object, "/spec", "finalizers", json!(["kubernetes"]));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn has_generation(kind: KindId) -> bool {
+    matches!(kind_of(kind).name, "EndpointSlice" | "Ingress")
+}
+
+/// Sets the namespace that the URL names, or refuses another one in the body.
+fn address(object: &mut Value, target: &Target) -> Result<(), Failure> {
+    if !object.is_object() {
+        return Err(Failure::bad_request(
+            "the object provided is not a JSON object",
+        ));
+    }
+    if !kind_of(target.kind).namespaced {
+        return Ok(());
+    }
+    let Some(namespace) = target.namespace.as_deref() else {
+        return Err(Failure::new(
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        ));
+    };
+    match text(object, "/metadata/namespace") {
+        "" => set(object, "/metadata", "namespace", json!(namespace)),
+        held if held == namespace => {}
+        _ => {
+            return Err(Failure::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What the writer says it knows must hold.
+fn preconditions(kind: KindId, old: &Value, uid: &str, version: &str) -> Result<(), Failure> {
+    let name = text(old, "/metadata/name");
+    let held = text(old, "/metadata/uid");
+    if !uid.is_empty() && uid != held {
+        let why =
+            format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {held}");
+        return Err(Failure::conflict(kind_of(kind), name, &why));
+    }
+    if !version.is_empty() && version != text(old, "/metadata/resourceVersion") {
+        return Err(Failure::modified(kind_of(kind), name));
+    }
+    Ok(())
+}
+
+fn validate(id: KindId, object: &Value, old: Option<&Value>) -> Result<(), Failure> {
+    let kind = kind_of(id);
+    let name = text(object, "/metadata/name");
+    let label = |name: &str, dots: bool| {
+        !name.is_empty()
+            && name.len() <= if dots { 253 } else { 63 }
+            && name.bytes().all(|byte| {
+                byte.is_ascii_lowercase()
+                    || byte.is_ascii_digit()
+                    || byte == b'-'
+                    || (dots && byte == b'.')
+            })
+            && !name.starts_with(['-', '.'])
+            && !name.ends_with(['-', '.'])
+    };
+    let good = match kind.name {
+        "Service" => {
+            label(name, false) && name.starts_with(|first: char| first.is_ascii_lowercase())
+        }
+        "Namespace" => label(name, false),
+        _ => label(name, true),
+    };
+    if !good {
+        let problem = format!(
+            "Invalid value: {name:?}: a name must consist of lower case alphanumeric characters or '-'"
+        );
+        return Err(Failure::invalid(kind, name, "metadata.name", &problem));
+    }
+    match kind.name {
+        "Service" => service::validate(object, old, kind),
+        "EndpointSlice" => {
+            let family = text(object, "/addressType");
+            if !matches!(family, "IPv4" | "IPv6" | "FQDN") {
+                return Err(Failure::invalid(
+                    kind,
+                    name,
+                    "addressType",
+                    "Required value",
+                ));
+            }
+            if old.is_some_and(|old| text(old, "/addressType") != family) {
+                return Err(Failure::invalid(
+                    kind,
+                    name,
+                    "addressType",
+                    "Invalid value: field is immutable",
+                ));
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
