@@ -39,6 +39,9 @@ pub struct Service {
 pub struct Instance {
     /// Where it is served.
     pub address: Address,
+    /// The address that tells it from its siblings, where that is another one: a pod behind a port of its
+    /// node is served at the node, as are the other pods there, and is identified by its own address.
+    pub identified_by: Option<Address>,
     /// Its ports, the default one first. May be empty.
     pub ports: Arc<[Port]>,
     /// Pairs of this instance alone, on top of its service's.
@@ -122,6 +125,7 @@ impl Instance {
     pub fn new(address: Address) -> Self {
         Self {
             address,
+            identified_by: None,
             ports: Arc::default(),
             meta: Meta::default(),
             check: None,
@@ -138,6 +142,11 @@ impl Instance {
         });
         self.ports = ports.into();
         self
+    }
+
+    /// The address that its identity in a destination is made of.
+    pub fn identity(&self) -> &Address {
+        self.identified_by.as_ref().unwrap_or(&self.address)
     }
 
     /// The first port's number.
