@@ -1,1 +1,4 @@
 //! Skeleton.
+
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -1,0 +1,274 @@
+//! Tokens and what they may do: the part of Consul's ACL system that a catalog sync meets.
+//!
+//! A write without the right is refused with Consul's text. A read without the right is answered 200 with the rest: lost
+//! rights look like an empty catalog, which is the fault that this part exists to reproduce.
+
+use std::collections::BTreeMap;
+
+/// What a rule grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Right {
+    /// Nothing, against a wider rule or the default policy.
+    Deny,
+    /// Reading.
+    Read,
+    /// Reading and writing.
+    Write,
+}
+
+/// Rights of a token: the policy language's `node`, `service` and `agent` rules, exact and by prefix.
+///
+/// The exact rule of a name wins, then the longest prefix, then the default policy.
+///
+/// ```
+/// use consul_sync_consul::testing::{Right, Rules};
+///
+/// let rules = Rules::new().node("k8s-sync", Right::Write).node_prefix("", Right::Read).service_prefix("", Right::Write);
+/// assert_eq!(rules, Rules::sync("k8s-sync"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    management: bool,
+    agent: Option<Right>,
+    nodes: Grants,
+    services: Grants,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Grants {
+    exact: BTreeMap<String, Right>,
+    prefix: BTreeMap<String, Right>,
+}
+
+impl Grants {
+    fn right(&self, name: &str) -> Option<Right> {
+        let prefixes = self
+            .prefix
+            .iter()
+            .filter(|(prefix, _)| name.starts_with(prefix.as_str()));
+        let longest = prefixes
+            .max_by_key(|(prefix, _)| prefix.len())
+            .map(|(_, right)| right);
+        self.exact.get(name).or(longest).copied()
+    }
+}
+
+impl Rules {
+    /// No rights.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Every right, as the policy `global-management` has.
+    pub fn management() -> Self {
+        Self {
+            management: true,
+            ..Self::default()
+        }
+    }
+
+    /// The rights that the documentation asks an operator to give to the sync for its node.
+    pub fn sync(node: &str) -> Self {
+        Self::new()
+            .node(node, Right::Write)
+            .node_prefix("", Right::Read)
+            .service_prefix("", Right::Write)
+    }
+
+    /// Rule `node "NAME"`.
+    #[must_use]
+    pub fn node(mut self, name: &str, right: Right) -> Self {
+        self.nodes.exact.insert(name.to_owned(), right);
+        self
+    }
+
+    /// Rule `node_prefix "PREFIX"`.
+    #[must_use]
+    pub fn node_prefix(mut self, prefix: &str, right: Right) -> Self {
+        self.nodes.prefix.insert(prefix.to_owned(), right);
+        self
+    }
+
+    /// Rule `service "NAME"`.
+    #[must_use]
+    pub fn service(mut self, name: &str, right: Right) -> Self {
+        self.services.exact.insert(name.to_owned(), right);
+        self
+    }
+
+    /// Rule `service_prefix "PREFIX"`.
+    #[must_use]
+    pub fn service_prefix(mut self, prefix: &str, right: Right) -> Self {
+        self.services.prefix.insert(prefix.to_owned(), right);
+        self
+    }
+
+    /// Rule `agent_prefix ""`.
+    #[must_use]
+    pub fn agents(mut self, right: Right) -> Self {
+        self.agent = Some(right);
+        self
+    }
+}
+
+/// What happens where no rule applies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DefaultPolicy {
+    /// Everything is allowed.
+    #[default]
+    Allow,
+    /// Everything is denied.
+    Deny,
+}
+
+impl DefaultPolicy {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+
+    fn right(self) -> Right {
+        match self {
+            Self::Allow => Right::Write,
+            Self::Deny => Right::Deny,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub(super) accessor: String,
+    pub(super) rules: Rules,
+}
+
+/// The ACL system of one server.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Acl {
+    pub(super) enabled: bool,
+    pub(super) default: DefaultPolicy,
+    tokens: BTreeMap<String, Token>,
+}
+
+impl Acl {
+    pub(super) fn put(&mut self, secret: &str, rules: Rules) {
+        let accessor = self.tokens.get(secret).map_or_else(
+            || format!("00000000-0000-4000-8000-{:012x}", self.tokens.len() + 1),
+            |token| token.accessor.clone(),
+        );
+        self.tokens
+            .insert(secret.to_owned(), Token { accessor, rules });
+    }
+
+    pub(super) fn revoke(&mut self, secret: &str) {
+        self.tokens.remove(secret);
+    }
+
+    /// What the bearer of `secret` may do; `None` when there is no such token.
+    pub(super) fn access(&self, secret: &str) -> Option<Access> {
+        if !self.enabled {
+            return Some(Access {
+                limits: None,
+                holder: Holder::Anonymous,
+            });
+        }
+        let (rules, holder) = if secret.is_empty() {
+            (Rules::new(), Holder::Anonymous)
+        } else {
+            let token = self.tokens.get(secret)?;
+            (token.rules.clone(), Holder::Token(token.accessor.clone()))
+        };
+        let limits = (!rules.management).then_some((rules, self.default.right()));
+        Some(Access { limits, holder })
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Holder {
+    Anonymous,
+    Token(String),
+}
+
+/// What one request may do.
+#[derive(Clone, Debug)]
+pub(super) struct Access {
+    limits: Option<(Rules, Right)>,
+    holder: Holder,
+}
+
+impl Access {
+    /// Everything; for the test's own hand.
+    pub(super) fn full() -> Self {
+        Self {
+            limits: None,
+            holder: Holder::Anonymous,
+        }
+    }
+
+    /// Whether an answer may say that something was left out: only to the bearer of a token.
+    pub(super) fn may_know_of_filtering(&self) -> bool {
+        matches!(self.holder, Holder::Token(_))
+    }
+
+    /// Accessor ID of the token.
+    pub(super) fn accessor(&self) -> Option<&str> {
+        match &self.holder {
+            Holder::Anonymous => None,
+            Holder::Token(accessor) => Some(accessor),
+        }
+    }
+
+    fn allows(&self, grants: impl Fn(&Rules) -> Option<Right>, needed: Right) -> bool {
+        match &self.limits {
+            None => true,
+            Some((rules, default)) => grants(rules).unwrap_or(*default) >= needed,
+        }
+    }
+
+    pub(super) fn can_read_node(&self, name: &str) -> bool {
+        self.allows(|rules| rules.nodes.right(name), Right::Read)
+    }
+
+    pub(super) fn can_write_node(&self, name: &str) -> bool {
+        self.allows(|rules| rules.nodes.right(name), Right::Write)
+    }
+
+    /// An empty name belongs to no service and is readable.
+    pub(super) fn can_read_service(&self, name: &str) -> bool {
+        name.is_empty() || self.allows(|rules| rules.services.right(name), Right::Read)
+    }
+
+    pub(super) fn can_write_service(&self, name: &str) -> bool {
+        self.allows(|rules| rules.services.right(name), Right::Write)
+    }
+
+    pub(super) fn can_read_agent(&self) -> bool {
+        self.allows(|rules| rules.agent, Right::Read)
+    }
+
+    pub(super) fn node_write(&self, name: &str) -> Result<(), String> {
+        if self.can_write_node(name) {
+            Ok(())
+        } else {
+            Err(self.denied("node:write", name))
+        }
+    }
+
+    pub(super) fn service_write(&self, name: &str) -> Result<(), String> {
+        if self.can_write_service(name) {
+            Ok(())
+        } else {
+            Err(self.denied("service:write", name))
+        }
+    }
+
+    /// Consul's text for a missing right.
+    pub(super) fn denied(&self, right: &str, name: &str) -> String {
+        let who = match &self.holder {
+            Holder::Anonymous => "anonymous token".to_owned(),
+            Holder::Token(accessor) => format!("token with AccessorID '{accessor}'"),
+        };
+        format!("Permission denied: {who} lacks permission '{right}' on {name:?}")
+    }
+}

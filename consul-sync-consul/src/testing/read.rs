@@ -1,0 +1,430 @@
+//! The reading endpoints: which index an answer carries, and what is in it.
+//!
+//! The two are apart because a blocked query has to look at its index after every write and at the catalog only once.
+
+use http::Uri;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+use super::acl::Access;
+use super::answer::Answer;
+use super::filter::Filter;
+use super::model::{Check, Instance, Node, Pairs, folded};
+use super::request::Query;
+use super::store::{Store, Table};
+use super::view;
+
+/// A reading endpoint that can block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// `/v1/catalog/nodes`
+    Nodes,
+    /// `/v1/catalog/services`
+    Services,
+    /// `/v1/catalog/service/NAME`
+    Service(String),
+    /// `/v1/catalog/node/NAME`
+    Node(String),
+    /// `/v1/catalog/node-services/NAME`
+    NodeServices(String),
+    /// `/v1/health/node/NAME`
+    NodeChecks(String),
+    /// `/v1/health/checks/NAME`
+    ServiceChecks(String),
+    /// `/v1/health/state/STATE`
+    ChecksInState(String),
+    /// `/v1/health/service/NAME`
+    ServiceHealth(String),
+    /// `/v1/internal/ui/node/NAME`
+    UiNode(String),
+}
+
+/// Shortest name that is tried as the start of a node ID.
+const SHORTEST_NODE_ID: usize = 2;
+
+impl Read {
+    /// The endpoint at `path`, which is already unescaped.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        let (family, name) = match path {
+            "/v1/catalog/nodes" => return Some(Self::Nodes),
+            "/v1/catalog/services" => return Some(Self::Services),
+            _ => {
+                let rest = path.strip_prefix("/v1/")?;
+                let at = rest
+                    .match_indices('/')
+                    .map(|(at, _)| at)
+                    .nth(if rest.starts_with("internal/") { 2 } else { 1 })?;
+                (&rest[..at], rest[at + 1..].to_owned())
+            }
+        };
+        Some(match family {
+            "catalog/service" => Self::Service(name),
+            "catalog/node" => Self::Node(name),
+            "catalog/node-services" => Self::NodeServices(name),
+            "health/node" => Self::NodeChecks(name),
+            "health/checks" => Self::ServiceChecks(name),
+            "health/state" => Self::ChecksInState(name),
+            "health/service" => Self::ServiceHealth(name),
+            "internal/ui/node" => Self::UiNode(name),
+            _ => return None,
+        })
+    }
+
+    /// What Consul says when the name is missing.
+    pub(super) fn missing_name(&self) -> Option<&'static str> {
+        match self {
+            Self::Service(name) | Self::ServiceChecks(name) | Self::ServiceHealth(name)
+                if name.is_empty() =>
+            {
+                Some("Missing service name")
+            }
+            Self::Node(name)
+            | Self::NodeServices(name)
+            | Self::NodeChecks(name)
+            | Self::UiNode(name)
+                if name.is_empty() =>
+            {
+                Some("Missing node name")
+            }
+            Self::ChecksInState(state) if state.is_empty() => Some("Missing check state"),
+            _ => None,
+        }
+    }
+
+    /// Index of the answer; at least 1, so that nobody asks again with 0 and never blocks.
+    pub(super) fn index(&self, store: &Store, query: &Query) -> u64 {
+        let index = match self {
+            Self::Nodes => store.index(&Table::Nodes),
+            Self::Services if query.has("node-meta") => store
+                .index(&Table::Services)
+                .max(store.index(&Table::Nodes)),
+            Self::Services => store.index(&Table::Services),
+            Self::Service(name) => store.service_index(
+                name,
+                store.instances_of_service(name).next().is_some(),
+                false,
+            ),
+            Self::ServiceHealth(name) => store.service_index(
+                name,
+                store.instances_of_service(name).next().is_some(),
+                true,
+            ),
+            Self::Node(name) | Self::NodeServices(name) => match store.node(name) {
+                Some(_) => store.index(&Table::Node(folded(name))),
+                None if name.len() < SHORTEST_NODE_ID => 0,
+                None => store.index(&Table::NodeExtinction),
+            },
+            Self::NodeChecks(_) | Self::ServiceChecks(_) | Self::ChecksInState(_) => {
+                store.index(&Table::Checks)
+            }
+            Self::UiNode(_) => store.catalog_index(true),
+        };
+        index.max(1)
+    }
+
+    /// The answer without its index; the flag says whether rights left something out.
+    pub(super) fn answer(
+        &self,
+        store: &Store,
+        query: &Query,
+        access: &Access,
+        named_ports: bool,
+    ) -> Result<(Answer, bool), Answer> {
+        let filter = match query.get("filter") {
+            Some(text) if !matches!(self, Self::UiNode(_)) => {
+                Some(Filter::parse(text).map_err(|why| Answer::text(500, why))?)
+            }
+            _ => None,
+        };
+        let mut sieve = Sieve {
+            access,
+            filter,
+            filtered: false,
+        };
+        let body = match self {
+            Self::Nodes => nodes(store, query, &mut sieve),
+            Self::Services => services(store, query, &mut sieve, named_ports),
+            Self::Service(name) => service(store, name, query, &mut sieve, named_ports),
+            Self::Node(name) => node(store, name, &mut sieve),
+            Self::NodeServices(name) => node_services(store, name, &mut sieve),
+            Self::NodeChecks(name) => checks(store.checks_of_node(name), &mut sieve),
+            Self::ServiceChecks(name) => checks(
+                store
+                    .checks()
+                    .filter(|c| folded(&c.service_name) == folded(name)),
+                &mut sieve,
+            ),
+            Self::ChecksInState(state) => checks(
+                store
+                    .checks()
+                    .filter(|c| state == "any" || c.status == *state),
+                &mut sieve,
+            ),
+            Self::ServiceHealth(name) => {
+                let passing = query
+                    .flag("passing")
+                    .map_err(|()| Answer::text(400, "Invalid value for ?passing"))?;
+                service_health(store, name, query, passing, &mut sieve)
+            }
+            Self::UiNode(name) => match ui_node(store, name, &mut sieve) {
+                Some(body) => body,
+                None => return Ok((Answer::empty(404), sieve.filtered)),
+            },
+        };
+        Ok((
+            Answer::json(200, &body),
+            sieve.filtered && access.may_know_of_filtering(),
+        ))
+    }
+}
+
+/// The unescaped path of `uri`.
+pub(super) fn path(uri: &Uri) -> String {
+    percent_decode_str(uri.path())
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+/// Rights and the filter expression, in the order Consul applies them.
+struct Sieve<'a> {
+    access: &'a Access,
+    filter: Option<Filter>,
+    filtered: bool,
+}
+
+impl Sieve<'_> {
+    /// Notes when a right is missing.
+    fn may(&mut self, allowed: bool) -> bool {
+        self.filtered |= !allowed;
+        allowed
+    }
+
+    fn matches(&self, value: &Value) -> bool {
+        self.filter
+            .as_ref()
+            .is_none_or(|filter| filter.matches(value))
+    }
+
+    fn print(&self, value: &impl serde::Serialize) -> Option<Value> {
+        let value = serde_json::to_value(value).unwrap_or_default();
+        self.matches(&value).then_some(value)
+    }
+}
+
+// ---- nodes ------------------------------------------------------------------------------------------------------------
+
+fn nodes(store: &Store, query: &Query, sieve: &mut Sieve<'_>) -> Value {
+    let mut found = Vec::new();
+    for node in store
+        .nodes()
+        .filter(|node| meta_fits(node.meta.as_ref(), query))
+    {
+        if sieve.may(sieve.access.can_read_node(&node.node)) {
+            found.extend(sieve.print(view::node(node)));
+        }
+    }
+    found.into()
+}
+
+fn meta_fits(meta: Option<&Pairs>, query: &Query) -> bool {
+    query.all("node-meta").all(|wanted| {
+        let (key, value) = wanted.split_once(':').unwrap_or((wanted, ""));
+        meta.and_then(|meta| meta.get(key))
+            .is_some_and(|found| found == value)
+    })
+}
+
+/// `null` for a node that is unknown or hidden. The right to an instance is asked for by its ID here, as Consul does.
+fn node(store: &Store, name: &str, sieve: &mut Sieve<'_>) -> Value {
+    let Some(node) = store.node(name) else {
+        return Value::Null;
+    };
+    if !sieve.may(sieve.access.can_read_node(&node.node)) {
+        return Value::Null;
+    }
+    let mut services = serde_json::Map::new();
+    for instance in store.instances_of_node(name) {
+        if sieve.may(sieve.access.can_read_service(&instance.id))
+            && let Some(value) = sieve.print(&view::listed_service(instance))
+        {
+            services.insert(instance.id.clone(), value);
+        }
+    }
+    json!({ "Node": view::node(node), "Services": services })
+}
+
+fn node_services(store: &Store, name: &str, sieve: &mut Sieve<'_>) -> Value {
+    let hidden = json!({ "Node": null, "Services": null });
+    let Some(node) = store.node(name) else {
+        return hidden;
+    };
+    if !sieve.may(sieve.access.can_read_node(&node.node)) {
+        return hidden;
+    }
+    let mut services = Vec::new();
+    let mut any = false;
+    for instance in store.instances_of_node(name) {
+        any = true;
+        if sieve.may(sieve.access.can_read_service(&instance.service)) {
+            services.extend(sieve.print(&view::listed_service(instance)));
+        }
+    }
+    let services = if any {
+        Value::from(services)
+    } else {
+        Value::Null
+    };
+    json!({ "Node": view::node(node), "Services": services })
+}
+
+fn ui_node(store: &Store, name: &str, sieve: &mut Sieve<'_>) -> Option<Value> {
+    let node = store.node(name)?;
+    if !sieve.may(sieve.access.can_read_node(&node.node)) {
+        return None;
+    }
+    let mut services = Vec::new();
+    for instance in store.instances_of_node(name) {
+        if sieve.may(sieve.access.can_read_service(&instance.service)) {
+            services.extend(sieve.print(&view::service(instance)));
+        }
+    }
+    let mut found = Vec::new();
+    for check in store.checks_of_node(name) {
+        if sieve.may(sieve.access.can_read_service(&check.service_name)) {
+            found.extend(sieve.print(&view::check(check)));
+        }
+    }
+    Some(json!({
+        "ID": node.id, "Node": node.node, "Address": node.address, "TaggedAddresses": node.tagged_addresses,
+        "Meta": node.meta, "Services": services, "Checks": found,
+    }))
+}
+
+// ---- services ---------------------------------------------------------------------------------------------------------
+
+fn services(store: &Store, query: &Query, sieve: &mut Sieve<'_>, named_ports: bool) -> Value {
+    let mut found = std::collections::BTreeMap::<&str, std::collections::BTreeSet<&str>>::new();
+    for instance in store.instances() {
+        let Some(node) = store.node(&instance.node) else {
+            continue;
+        };
+        if !meta_fits(node.meta.as_ref(), query) || !readable(sieve, instance) {
+            continue;
+        }
+        if sieve.filter.is_some()
+            && sieve
+                .print(&view::catalog(node, instance, named_ports))
+                .is_none()
+        {
+            continue;
+        }
+        found
+            .entry(&instance.service)
+            .or_default()
+            .extend(instance.tags().iter().map(String::as_str));
+    }
+    json!(found)
+}
+
+fn readable(sieve: &mut Sieve<'_>, instance: &Instance) -> bool {
+    let access = sieve.access;
+    sieve.may(access.can_read_node(&instance.node) && access.can_read_service(&instance.service))
+}
+
+/// Instances of `name` that carry every asked tag, with their nodes.
+fn instances<'a>(
+    store: &'a Store,
+    name: &str,
+    query: &'a Query,
+) -> impl Iterator<Item = (&'a Node, &'a Instance)> {
+    let tagged = |instance: &Instance| {
+        query.all("tag").all(|tag| {
+            instance
+                .tags()
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(tag))
+        })
+    };
+    let found = store
+        .instances_of_service(name)
+        .filter(move |instance| tagged(instance));
+    let joined = found.filter_map(|instance| Some((&**store.node(&instance.node)?, &**instance)));
+    joined.filter(|(node, _)| meta_fits(node.meta.as_ref(), query))
+}
+
+fn service(
+    store: &Store,
+    name: &str,
+    query: &Query,
+    sieve: &mut Sieve<'_>,
+    named_ports: bool,
+) -> Value {
+    let mut found = Vec::new();
+    for (node, instance) in instances(store, name, query) {
+        if readable(sieve, instance) {
+            found.extend(sieve.print(&view::catalog(node, instance, named_ports)));
+        }
+    }
+    found.into()
+}
+
+fn service_health(
+    store: &Store,
+    name: &str,
+    query: &Query,
+    passing: bool,
+    sieve: &mut Sieve<'_>,
+) -> Value {
+    let mut found = Vec::new();
+    for (node, instance) in instances(store, name, query) {
+        if !readable(sieve, instance) {
+            continue;
+        }
+        let of_node = store.checks_of_instance(&instance.node, "");
+        let own = store.checks_of_instance(&instance.node, &instance.id);
+        let all: Vec<_> = of_node.chain(own).collect();
+        let healthy = all.iter().all(|check| check.status == "passing");
+        let checks: Vec<_> = all
+            .into_iter()
+            .map(|check| view::listed_check(check))
+            .collect();
+        let value = json!({ "Node": view::node(node), "Service": view::health_service(instance), "Checks": checks });
+        if sieve.matches(&value) {
+            found.push((healthy, value));
+        }
+    }
+    if passing {
+        keep_passing(&mut found);
+    }
+    found.into_iter().map(|(_, value)| value).collect()
+}
+
+/// Drops what is not passing by moving the last one into its place, which is the order Consul answers in.
+fn keep_passing(found: &mut Vec<(bool, Value)>) {
+    let mut at = 0;
+    while at < found.len() {
+        if found[at].0 {
+            at += 1
+        } else {
+            drop(found.swap_remove(at))
+        }
+    }
+}
+
+// ---- checks -----------------------------------------------------------------------------------------------------------
+
+fn checks<'a>(
+    found: impl Iterator<Item = &'a std::sync::Arc<Check>>,
+    sieve: &mut Sieve<'_>,
+) -> Value {
+    let mut printed = Vec::new();
+    for check in found {
+        let access = sieve.access;
+        if sieve
+            .may(access.can_read_node(&check.node) && access.can_read_service(&check.service_name))
+        {
+            printed.extend(sieve.print(&view::listed_check(check)));
+        }
+    }
+    printed.into()
+}
