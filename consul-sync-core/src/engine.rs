@@ -28,7 +28,6 @@ mod slots;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
@@ -39,8 +38,8 @@ use self::{
     slots::Slots,
 };
 use crate::{
-    AdapterError, Key, Layout, Plan, RecordId, Rejection, Settings, Side, SideStatus, Slot, SyncStatus,
-    op::Authority,
+    AdapterError, Key, Layout, Plan, Record, RecordId, Rejection, Settings, Side, SideStatus, Slot,
+    Standing, SyncStatus, op::Authority,
 };
 
 /// Joins what should be with what is, one slot at a time.
@@ -52,7 +51,7 @@ use crate::{
 /// use std::{sync::Arc, time::Duration};
 /// use consul_sync_core::{Engine, Event, Held, Settings, testing::{MemoryLayout, service}};
 ///
-/// let mut engine = Engine::new(Arc::new(MemoryLayout::default()), Settings::default());
+/// let mut engine = Engine::new(MemoryLayout::default(), Settings::default());
 /// let now = Duration::ZERO;
 /// engine.sink_event(Event::RelistStarted, now);
 /// engine.sink_event(Event::RelistDone, now);
@@ -64,7 +63,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct Engine<L: Layout> {
-    layout: Arc<L>,
+    layout: L,
     settings: Settings,
     desired: Desired,
     actual: Actual<L::Record>,
@@ -114,7 +113,7 @@ pub struct Work {
 impl<L: Layout> Engine<L> {
     /// An engine that knows nothing yet: it hands out no batch before the sink was listed, and no delete
     /// before both sides were.
-    pub fn new(layout: Arc<L>, settings: Settings) -> Self {
+    pub fn new(layout: L, settings: Settings) -> Self {
         Self {
             layout,
             desired: Desired::default(),
@@ -225,14 +224,7 @@ impl<L: Layout> Engine<L> {
     ///
     /// Deletes are in it only when both sides are complete.
     pub fn plan(&self, now: Duration) -> Plan<L::Record> {
-        let mut plan = Plan {
-            ops: Vec::new(),
-            rejected: Vec::new(),
-            blocked: Vec::new(),
-            orphans: Vec::new(),
-            unchanged: 0,
-            brake: false,
-        };
+        let mut plan = Plan::empty();
         let slots: BTreeSet<&Slot> = self.desired.slots().chain(self.actual.slots()).collect();
         let authority = self.authority();
         let (mut creates, mut deletes) = (0, 0);
@@ -264,6 +256,30 @@ impl<L: Layout> Engine<L> {
         let mut brake = Brake::new(self.settings.brake.clone());
         brake.observe(now, owned);
         plan.brake = !brake.allows(deletes, (owned + creates).saturating_sub(deletes));
+        plan
+    }
+
+    /// Deletes of everything that is ours, and of orphans too when `unowned` is set: what a person asks for by name.
+    /// Empty until the sink was listed.
+    pub fn purge(&self, unowned: bool) -> Plan<L::Record> {
+        let mut plan = Plan::empty();
+        let Some(authority) = Authority::from_operator(self.actual.listing.is_complete()) else {
+            return plan;
+        };
+        for slot in self.actual.slots() {
+            for held in self.actual.held(slot) {
+                match held.standing {
+                    Standing::Foreign => {}
+                    Standing::Orphan if !unowned => {
+                        plan.orphans.push((slot.clone(), held.record.id().clone()));
+                    }
+                    Standing::Orphan | Standing::Ours => {
+                        plan.ops
+                            .push(compare::delete(slot, held.clone(), &authority));
+                    }
+                }
+            }
+        }
         plan
     }
 

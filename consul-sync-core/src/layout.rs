@@ -47,7 +47,7 @@ pub struct Placed<R> {
 /// The pure half of a destination: no I/O, no clock, the same answer to the same question for ever.
 ///
 /// It is a trait of its own so that the engine, which gets only this half, cannot do I/O.
-pub trait Layout: fmt::Debug + Send + Sync + 'static {
+pub trait Layout: fmt::Debug + Send + Sync {
     /// What the destination stores.
     type Record: Record;
 
@@ -73,3 +73,33 @@ pub trait Layout: fmt::Debug + Send + Sync + 'static {
     /// cannot, the first one wins and the others are in [`Placed::refused`].
     fn records(&self, slot: &Slot, claims: &[Arc<Service>]) -> Placed<Self::Record>;
 }
+
+macro_rules! layout_behind_a_pointer {
+    ($($pointer:ty),*) => {$(
+        impl<L: Layout + ?Sized> Layout for $pointer {
+            type Record = L::Record;
+
+            fn owner(&self) -> &Owner {
+                (**self).owner()
+            }
+
+            fn limits(&self) -> Cost {
+                (**self).limits()
+            }
+
+            fn cost(&self, op: &Op<Self::Record>) -> Cost {
+                (**self).cost(op)
+            }
+
+            fn place(&self, service: &Service) -> Result<Slot, Rejection> {
+                (**self).place(service)
+            }
+
+            fn records(&self, slot: &Slot, claims: &[Arc<Service>]) -> Placed<Self::Record> {
+                (**self).records(slot, claims)
+            }
+        }
+    )*};
+}
+
+layout_behind_a_pointer!(&L, Arc<L>);

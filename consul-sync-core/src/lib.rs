@@ -1,5 +1,7 @@
 //! Two keyed tables and a join: what services should be, what they are, and the fewest safe writes between.
 
+#[cfg(feature = "driver")]
+mod driver;
 mod engine;
 mod error;
 mod event;
@@ -14,8 +16,12 @@ mod settings;
 mod sink;
 mod source;
 mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod text;
 
+#[cfg(feature = "driver")]
+pub use driver::{Control, Driver, carry_out, plan, purge_plan};
 pub use engine::{Batch, BatchId, Engine, Notice, Work};
 pub use error::{AdapterError, ErrorKind, SinkError, SourceError};
 pub use event::Event;

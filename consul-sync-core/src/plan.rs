@@ -50,6 +50,18 @@ pub struct FieldChange {
 }
 
 impl<R: Record> Plan<R> {
+    /// A plan with nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self {
+            ops: Vec::new(),
+            rejected: Vec::new(),
+            blocked: Vec::new(),
+            orphans: Vec::new(),
+            unchanged: 0,
+            brake: false,
+        }
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()

@@ -68,7 +68,7 @@ pub enum Outcome<V> {
 /// # Cancellation
 /// Dropping the stream ends everything behind it. A dropped [`Sink::apply`] leaves its operations unknown.
 #[async_trait]
-pub trait Sink: Layout {
+pub trait Sink: Layout + 'static {
     /// A short name for logs and metrics, from a closed set.
     fn name(&self) -> &'static str;
 

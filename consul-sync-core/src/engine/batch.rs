@@ -107,7 +107,7 @@ impl<L: Layout> Engine<L> {
             let puts = std::mem::take(&mut found.difference.puts);
             let (mut taken, mut is_whole) = (0, true);
             for op in puts {
-                match draft.add(op, &*self.layout) {
+                match draft.add(op, &self.layout) {
                     (Added::Yes, _) => taken += 1,
                     (Added::Full, _) => {
                         is_whole = false;
@@ -170,7 +170,7 @@ impl<L: Layout> Engine<L> {
         let mut taken = 0;
         for held in surplus {
             let op = compare::delete(&slot, held, &authority);
-            if !matches!(draft.add(op, &*self.layout).0, Added::Yes) {
+            if !matches!(draft.add(op, &self.layout).0, Added::Yes) {
                 break;
             }
             taken += 1;

@@ -28,10 +28,12 @@ impl Brake {
     /// Takes note of the number of owned records, without those whose deletes are under way.
     pub(crate) fn observe(&mut self, now: Duration, owned: usize) {
         let owned = owned.saturating_sub(self.pardoned);
-        while self.peaks.back().is_some_and(|(_, count)| *count <= owned) {
+        while self.peaks.back().is_some_and(|(_, count)| *count < owned) {
             self.peaks.pop_back();
         }
-        self.peaks.push_back((now, owned));
+        if self.peaks.back().is_none_or(|(_, count)| *count > owned) {
+            self.peaks.push_back((now, owned));
+        }
         // A peak is over when the next, lower one has lasted for the whole window.
         while self
             .peaks

@@ -107,9 +107,9 @@ impl<L: Layout> Engine<L> {
         now: Duration,
         report: &mut BatchReport,
     ) {
+        report.count(op, &outcome);
         match outcome {
             Outcome::Written(version) => {
-                report.count_written(op);
                 self.quarantine.clear(&op.slot, op.id());
                 match self.shown(op) {
                     Shown::Before => {
@@ -120,7 +120,6 @@ impl<L: Layout> Engine<L> {
                 }
             }
             Outcome::Deleted => {
-                report.deleted += 1;
                 self.quarantine.clear(&op.slot, op.id());
                 match self.shown(op) {
                     Shown::Before => self.actual.take(&op.slot, op.id()),
@@ -128,20 +127,9 @@ impl<L: Layout> Engine<L> {
                     Shown::Other(Some(_)) => self.slots.doubt(&op.slot),
                 }
             }
-            Outcome::Stale => {
-                report.stale += 1;
-                self.slots.doubt(&op.slot);
-            }
-            Outcome::Unknown => {
-                report.unknown += 1;
-                self.slots.doubt(&op.slot);
-            }
-            Outcome::Skipped => {
-                report.skipped += 1;
-                self.slots.touch(&op.slot, None);
-            }
+            Outcome::Stale | Outcome::Unknown => self.slots.doubt(&op.slot),
+            Outcome::Skipped => self.slots.touch(&op.slot, None),
             Outcome::Refused(rejection) => {
-                report.refused += 1;
                 self.refuse(&op.slot, op, rejection, now);
                 self.slots.touch(&op.slot, None);
             }
@@ -184,11 +172,20 @@ enum Shown<V> {
 }
 
 impl BatchReport {
-    fn count_written<R: Record>(&mut self, op: &Op<R>) {
-        match op.verb() {
-            "create" => self.created += 1,
-            "adopt" => self.adopted += 1,
-            _ => self.updated += 1,
-        }
+    /// Adds what became of one operation.
+    pub(crate) fn count<R: Record>(&mut self, op: &Op<R>, outcome: &Outcome<R::Version>) {
+        let counter = match outcome {
+            Outcome::Written(_) => match op.verb() {
+                "create" => &mut self.created,
+                "adopt" => &mut self.adopted,
+                _ => &mut self.updated,
+            },
+            Outcome::Deleted => &mut self.deleted,
+            Outcome::Stale => &mut self.stale,
+            Outcome::Refused(_) => &mut self.refused,
+            Outcome::Skipped => &mut self.skipped,
+            Outcome::Unknown => &mut self.unknown,
+        };
+        *counter += 1;
     }
 }
