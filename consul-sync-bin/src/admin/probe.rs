@@ -1,0 +1,217 @@
+//! What the probes answer, from what is known: no I/O.
+
+use std::{fmt::Write, time::Duration};
+
+use axum::http::StatusCode;
+use consul_sync_core::{Pending, Side, SideStatus, SyncStatus};
+
+use crate::{heartbeat::Heartbeat, stage::Stage};
+
+/// Whether the process is alive, from the age of its last heartbeat.
+pub(super) fn live(age: Duration) -> (StatusCode, String) {
+    if age <= Heartbeat::LIMIT {
+        (StatusCode::OK, "ok\n".to_owned())
+    } else {
+        let text = format!("the loop has not moved for {} s\n", age.as_secs());
+        (StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+}
+
+/// Whether the process does its work, and what it waits for if not.
+///
+/// Once ready it stays so while Kubernetes or Consul are away: the registrations stay, and no other replica would do
+/// better. Metrics and log lines tell of such times.
+pub(super) fn ready(stage: &Stage, verbose: bool) -> (StatusCode, String) {
+    let checks = checks(stage);
+    let missing: Vec<&str> = checks
+        .iter()
+        .filter(|check| check.needed && !check.good)
+        .map(|check| check.name)
+        .collect();
+    let code = if missing.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let mut text = String::new();
+    if verbose {
+        for check in &checks {
+            let (mark, word) = if check.good {
+                ('+', "ok")
+            } else {
+                ('-', "pending")
+            };
+            let _ = write!(text, "[{mark}]{} {word}", check.name);
+            if let Some(why) = &check.why {
+                let _ = write!(text, ": {why}");
+            }
+            text.push('\n');
+        }
+    }
+    if missing.is_empty() {
+        text.push_str(if verbose { "ready\n" } else { "ok\n" });
+    } else {
+        let _ = writeln!(text, "not ready: {}", missing.join(", "));
+    }
+    (code, text)
+}
+
+struct Check {
+    name: &'static str,
+    good: bool,
+    /// Whether the process is not ready without it.
+    needed: bool,
+    why: Option<String>,
+}
+
+fn checks(stage: &Stage) -> Vec<Check> {
+    match stage {
+        Stage::Starting { waits_for, error } => vec![Check {
+            name: waits_for,
+            good: false,
+            needed: true,
+            why: error.map(|kind| kind.to_string()),
+        }],
+        Stage::Running(engine) => engine_checks(&engine.status.borrow()),
+        Stage::Stopping => vec![Check {
+            name: "stopping",
+            good: false,
+            needed: true,
+            why: None,
+        }],
+    }
+}
+
+fn engine_checks(status: &SyncStatus) -> Vec<Check> {
+    let pending = status.pending();
+    let check = |what: Pending, needed, why| Check {
+        name: what.as_str(),
+        good: !pending.contains(&what),
+        needed,
+        why,
+    };
+    let listing = |what: Pending, side: Side, known: &SideStatus| Check {
+        // Listed once is enough to be ready; complete is what the verbose form shows.
+        needed: !known.listed,
+        ..check(
+            what,
+            true,
+            known
+                .error
+                .as_ref()
+                .map(|(kind, _)| format!("{} {kind}", side.as_str())),
+        )
+    };
+    let slots = (status.pending_slots > 0).then(|| format!("{} names", status.pending_slots));
+    let held = status
+        .brake
+        .engaged
+        .then(|| format!("{} deletes held", status.brake.held_deletes));
+    vec![
+        listing(Pending::SourceListing, Side::Source, &status.source),
+        listing(Pending::SinkListing, Side::Sink, &status.sink),
+        check(Pending::Slots, false, slots),
+        check(Pending::Brake, false, held),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use consul_sync_core::{BrakeStatus, ErrorKind};
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::stage::Engine;
+
+    fn running(status: SyncStatus) -> Stage {
+        Stage::Running(Engine {
+            status: watch::channel(status).1,
+            release: Arc::new(|| {}),
+        })
+    }
+
+    fn listed() -> SideStatus {
+        SideStatus {
+            listed: true,
+            complete: true,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn alive_until_the_loop_stands_still_for_longer_than_the_limit() {
+        assert_eq!(live(Duration::ZERO).0, StatusCode::OK);
+        assert_eq!(live(Heartbeat::LIMIT).0, StatusCode::OK);
+        let (code, text) = live(Heartbeat::LIMIT + Duration::from_secs(5));
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(text, "the loop has not moved for 35 s\n");
+    }
+
+    #[test]
+    fn before_the_engine_starts_what_is_waited_for_is_named() {
+        let stage = Stage::Starting {
+            waits_for: "cluster_identity",
+            error: Some(ErrorKind::Unavailable),
+        };
+        let (code, text) = ready(&stage, true);
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(
+            text,
+            "[-]cluster_identity pending: unavailable\nnot ready: cluster_identity\n"
+        );
+    }
+
+    #[test]
+    fn not_ready_until_both_sides_were_listed() {
+        let stage = running(SyncStatus {
+            source: listed(),
+            ..SyncStatus::default()
+        });
+        let (code, text) = ready(&stage, false);
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(text, "not ready: sink_listing\n");
+    }
+
+    #[test]
+    fn a_side_that_goes_away_later_does_not_make_it_unready_and_is_listed() {
+        let stage = running(SyncStatus {
+            source: listed(),
+            sink: SideStatus {
+                listed: true,
+                complete: false,
+                error: Some((ErrorKind::Timeout, "no answer".to_owned())),
+            },
+            pending_slots: 2,
+            ..SyncStatus::default()
+        });
+        let (code, text) = ready(&stage, true);
+        assert_eq!(code, StatusCode::OK);
+        assert_eq!(
+            text,
+            "[+]source_listing ok\n[-]sink_listing pending: sink timeout\n[-]slots pending: 2 names\n[+]brake ok\nready\n"
+        );
+        assert_eq!(ready(&stage, false).1, "ok\n");
+    }
+
+    #[test]
+    fn an_engaged_brake_is_listed_with_what_it_holds() {
+        let stage = running(SyncStatus {
+            source: listed(),
+            sink: listed(),
+            brake: BrakeStatus {
+                engaged: true,
+                held_deletes: 40,
+                least: 90,
+            },
+            ..SyncStatus::default()
+        });
+        let (code, text) = ready(&stage, true);
+        assert_eq!(code, StatusCode::OK);
+        assert!(
+            text.contains("[-]brake pending: 40 deletes held\n"),
+            "{text}"
+        );
+    }
+}

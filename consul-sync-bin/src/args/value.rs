@@ -1,0 +1,208 @@
+//! From text to typed values. Every error says what would be good, not what the parser felt.
+
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+use consul_sync_core::{Orphans, Owner, Policy};
+
+/// Any text but the empty one.
+pub(crate) fn text(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("expected some text".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Any text, the empty one too.
+pub(crate) fn any(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+/// A path; whether it is there is seen when it is read.
+pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Err("expected a path".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// What Go's `ParseBool` takes, because charts and habits come from there.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+/// A duration longer than nothing.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected a duration longer than 0, such as 500ms, 30s, 5m or 1h30m";
+    let duration = humantime::parse_duration(text).map_err(|_| EXPECTED.to_owned())?;
+    if duration.is_zero() {
+        return Err(EXPECTED.to_owned());
+    }
+    Ok(duration)
+}
+
+/// A percentage.
+pub(crate) fn percent(text: &str) -> Result<u8, String> {
+    let digits = text.strip_suffix('%').unwrap_or(text);
+    digits
+        .parse()
+        .ok()
+        .filter(|percent| *percent <= 100)
+        .ok_or_else(|| "expected a whole number of percent from 0 to 100".to_owned())
+}
+
+/// A whole number.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    text.parse()
+        .map_err(|_| "expected a whole number, 0 or more".to_owned())
+}
+
+/// An owner.
+pub(crate) fn owner(text: &str) -> Result<Owner, String> {
+    Owner::new(text).map_err(|error| format!("expected a name for this installation: {error}"))
+}
+
+/// A policy.
+pub(crate) fn policy(text: &str) -> Result<Policy, String> {
+    choice(
+        text,
+        &[
+            ("sync", Policy::Sync),
+            ("upsert-only", Policy::UpsertOnly),
+            ("create-only", Policy::CreateOnly),
+        ],
+    )
+}
+
+/// What becomes of orphans.
+pub(crate) fn orphans(text: &str) -> Result<Orphans, String> {
+    choice(
+        text,
+        &[("report", Orphans::Report), ("delete", Orphans::Delete)],
+    )
+}
+
+/// An address to listen on: `HOST:PORT`, `:PORT` for every interface, or `off`.
+pub(crate) fn listen(text: &str) -> Result<Listen, String> {
+    let address = match text {
+        "off" => return Ok(Listen(None)),
+        _ => match text.strip_prefix(':') {
+            Some(port) => u16::from_str(port)
+                .ok()
+                .map(|port| (IpAddr::from(Ipv6Addr::UNSPECIFIED), port).into()),
+            None => text.replacen("localhost:", "127.0.0.1:", 1).parse().ok(),
+        },
+    };
+    address.map(|address| Listen(Some(address))).ok_or_else(|| {
+        "expected an address and a port such as 127.0.0.1:8080, :8080 for every interface, or off".to_owned()
+    })
+}
+
+/// Where the admin server listens; `None` when it is off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Listen(pub(crate) Option<SocketAddr>);
+
+/// One of a few words, letter case aside; dashes may be left out, so that `ExternalOnly` is `external-only`.
+pub(crate) fn choice<T: Clone>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let plain = |word: &str| word.replace(['-', '_'], "").to_lowercase();
+    choices
+        .iter()
+        .find(|(word, _)| plain(word) == plain(text))
+        .map(|(_, value)| value.clone())
+        .ok_or_else(|| {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            format!("expected {}", one_of(&words))
+        })
+}
+
+fn one_of(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [word] => (*word).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_are_what_go_takes() {
+        for text in ["1", "t", "T", "true", "TRUE", "True"] {
+            assert_eq!(boolean(text), Ok(true), "{text}");
+        }
+        for text in ["0", "f", "F", "false", "FALSE", "False"] {
+            assert_eq!(boolean(text), Ok(false), "{text}");
+        }
+        for text in ["", "yes", "on", "tRUE"] {
+            assert!(boolean(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_what_people_and_go_write() {
+        let seconds = |text| duration(text).map(|duration| duration.as_secs_f64());
+        assert_eq!(seconds("30s"), Ok(30.0));
+        assert_eq!(seconds("1h0m0s"), Ok(3600.0));
+        assert_eq!(seconds("250ms"), Ok(0.25));
+        for text in ["0", "0s", "", "5", "-5s", "5 parsecs"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn percent_is_whole_and_at_most_a_hundred() {
+        assert_eq!(percent("15"), Ok(15));
+        assert_eq!(percent("100%"), Ok(100));
+        for text in ["101", "-1", "0.5", "", "%", "300"] {
+            assert!(percent(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_fold_case_and_dashes() {
+        for text in ["upsert-only", "UpsertOnly", "upsert_only", "UPSERTONLY"] {
+            assert_eq!(policy(text), Ok(Policy::UpsertOnly), "{text}");
+        }
+        assert_eq!(
+            policy("all"),
+            Err("expected sync, upsert-only or create-only".to_owned())
+        );
+        assert_eq!(orphans("keep"), Err("expected report or delete".to_owned()));
+    }
+
+    #[test]
+    fn listen_takes_a_port_alone_and_off() {
+        assert_eq!(listen("off"), Ok(Listen(None)));
+        assert_eq!(
+            listen(":8080"),
+            Ok(Listen(Some("[::]:8080".parse().unwrap())))
+        );
+        assert_eq!(
+            listen("localhost:1"),
+            Ok(Listen(Some("127.0.0.1:1".parse().unwrap())))
+        );
+        assert_eq!(
+            listen("[::1]:80"),
+            Ok(Listen(Some("[::1]:80".parse().unwrap())))
+        );
+        for text in ["", "8080", ":", ":99999", "example.com:80", "127.0.0.1"] {
+            assert!(listen(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_owner_is_never_empty() {
+        assert!(owner("").is_err());
+        assert_eq!(owner("a").unwrap().as_str(), "a");
+    }
+}

@@ -1,0 +1,108 @@
+//! The engine's reports, once: as log lines and as counts.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use consul_sync_core::{
+    AdapterError, BatchReport, BrakeStatus, Key, Observer, RecordId, Rejection, Side, Slot,
+};
+use tracing::{debug, info, warn};
+
+use crate::{chain::Chain, metrics::Counters};
+
+/// Feeds log lines and counters. Reports that say what *is* come from [`narrate`](crate::narrate) in place of
+/// here, which sees changes of state and not every retry.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    counters: Counters,
+    /// What was told of the brake last: a release is reported by the person's hand and by the engine.
+    brake_engaged: AtomicBool,
+}
+
+impl Reporter {
+    pub(crate) fn new(counters: Counters) -> Self {
+        Self {
+            counters,
+            brake_engaged: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Observer for Reporter {
+    fn error(&self, side: Side, error: &AdapterError) {
+        self.counters.error(side, error);
+        debug!(side = side.as_str(), kind = error.kind().as_str(), error = %Chain(error), "error");
+    }
+
+    fn rejected(&self, key: &Key, rejection: &Rejection) {
+        warn!(
+            service = %key,
+            reason = rejection.reason().as_str(),
+            detail = %rejection,
+            "service cannot be used; its last good registration stays"
+        );
+    }
+
+    fn accepted(&self, key: &Key) {
+        info!(service = %key, "service is usable again, or gone");
+    }
+
+    fn quarantined(&self, slot: &Slot, id: &RecordId, rejection: &Rejection) {
+        warn!(
+            service = %slot,
+            id = %id,
+            reason = rejection.reason().as_str(),
+            detail = %rejection,
+            "registration was refused; it is tried again later, the others go on"
+        );
+    }
+
+    fn operation(&self, slot: &Slot, id: &RecordId, verb: &'static str, outcome: &'static str) {
+        debug!(service = %slot, id = %id, verb, outcome, "operation");
+    }
+
+    fn applied(&self, report: &BatchReport) {
+        self.counters.applied(report);
+        if report.written() == 0 {
+            debug!(
+                stale = report.stale,
+                refused = report.refused,
+                skipped = report.skipped,
+                unknown = report.unknown,
+                "batch wrote nothing"
+            );
+            return;
+        }
+        info!(
+            created = report.created,
+            updated = report.updated,
+            adopted = report.adopted,
+            deleted = report.deleted,
+            // Of no interest when it is none, and a line is read by people.
+            not_written = report.stale + report.refused + report.skipped + report.unknown,
+            took_ms = millis(report.took),
+            lag_ms = millis(report.lag),
+            "written"
+        );
+    }
+
+    fn brake(&self, status: &BrakeStatus) {
+        if self.brake_engaged.swap(status.engaged, Ordering::Relaxed) == status.engaged {
+            return;
+        }
+        if status.engaged {
+            warn!(
+                held = status.held_deletes,
+                least = status.least,
+                "brake engaged: too many registrations would vanish at once, so deletes stop and everything else goes \
+                 on; if they are meant, run consul-sync release-brake"
+            );
+        } else {
+            info!("brake released");
+        }
+    }
+}
+
+fn millis(duration: std::time::Duration) -> f64 {
+    // Three places, as a number that JSON readers can sum up.
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}

@@ -1,0 +1,192 @@
+//! A plan for people: grouped by service, `+ ~ ^ -` before each registration, a last line that sums it up.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+use consul_sync_core::FieldChange;
+
+use super::{Named, Operation, Report};
+
+const CREATE: Style = AnsiColor::Green.on_default();
+const UPDATE: Style = AnsiColor::Yellow.on_default();
+const ADOPT: Style = AnsiColor::Cyan.on_default();
+const DELETE: Style = AnsiColor::Red.on_default();
+const STRONG: Style = Style::new().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+/// Names of things that are listed in full; more than these are counted.
+const LISTED: usize = 20;
+
+/// How a plan is introduced and summed up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wording {
+    /// Before the owner and the node.
+    title: &'static str,
+    /// When there is nothing to do.
+    nothing: &'static str,
+    /// Before the numbers.
+    summary: &'static str,
+    /// Whether the other numbers are always zero.
+    only_deletes: bool,
+}
+
+/// What `run` would do.
+pub(crate) const PLAN: Wording = Wording {
+    title: "What consul-sync run would do",
+    nothing: "No changes: the catalog is as the cluster wants it.",
+    summary: "Plan",
+    only_deletes: false,
+};
+
+/// What `purge` is about to do.
+pub(crate) const DELETES: Wording = Wording {
+    title: "What consul-sync purge deletes",
+    nothing: "Nothing to delete.",
+    summary: "Purge",
+    only_deletes: true,
+};
+
+/// The text, with escape codes that the terminal's writer strips where they do not belong.
+pub(crate) fn render(report: &Report, wording: Wording) -> String {
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    let _ = write_all(&mut out, report, wording);
+    out
+}
+
+fn write_all(out: &mut String, report: &Report, wording: Wording) -> std::fmt::Result {
+    writeln!(
+        out,
+        "{} on node {} as owner {}:",
+        wording.title, report.node, report.owner
+    )?;
+    for service in &report.services {
+        writeln!(out, "\n  {STRONG}{}{STRONG:#}", printable(&service.name))?;
+        for operation in &service.operations {
+            write_operation(out, operation)?;
+        }
+    }
+    if !report.rejected.is_empty() {
+        writeln!(
+            out,
+            "\n{WARNING}Rejected{WARNING:#} (what was registered of them stays):"
+        )?;
+        for rejected in &report.rejected {
+            let (service, detail) = (printable(&rejected.service), printable(&rejected.detail));
+            writeln!(out, "  {service}: {}: {detail}", rejected.reason)?;
+        }
+    }
+    let note = "somebody else's registration has the ID, and is left alone";
+    write_names(out, WARNING, "Blocked", note, &report.blocked)?;
+    let note =
+        "nobody's mark is on them and no service wants them; see purge --unowned and --orphans";
+    write_names(out, STRONG, "Orphans", note, &report.orphans)?;
+    if report.brake {
+        writeln!(
+            out,
+            "\n{WARNING}Brake{WARNING:#}: these deletes are more than --brake-share allows; run would hold them until \
+             consul-sync release-brake confirms them."
+        )?;
+    }
+    out.push('\n');
+    if report.is_empty() {
+        write!(out, "{}", wording.nothing)?;
+    } else {
+        let summary = if wording.only_deletes {
+            format!("{} to delete", report.summary.delete)
+        } else {
+            report.summary.to_string()
+        };
+        write!(out, "{STRONG}{}: {summary}.{STRONG:#}", wording.summary)?;
+    }
+    if report.unchanged > 0 {
+        write!(out, " {} unchanged.", report.unchanged)?;
+    }
+    out.push('\n');
+    Ok(())
+}
+
+fn write_operation(out: &mut String, operation: &Operation) -> std::fmt::Result {
+    let (mark, style, note) = match operation.verb {
+        "create" => ('+', CREATE, ""),
+        "update" => ('~', UPDATE, ""),
+        "adopt" => ('^', ADOPT, " (nobody's so far; taken over in place)"),
+        _ => ('-', DELETE, ""),
+    };
+    writeln!(
+        out,
+        "  {style}{mark} {}{style:#}{note}",
+        printable(&operation.id)
+    )?;
+    let width = operation
+        .changes
+        .iter()
+        .map(|change| change.field.chars().count())
+        .max()
+        .unwrap_or(0);
+    for change in &operation.changes {
+        let field = printable(&change.field);
+        writeln!(
+            out,
+            "      {field:<width$}  {}",
+            value(change, operation.verb)
+        )?;
+    }
+    Ok(())
+}
+
+/// A created or deleted registration has one value a field; a changed one shows both, and an absent one by a word
+/// that no quoted value looks like.
+fn value(change: &FieldChange, verb: &str) -> String {
+    let word = |text: &Option<String>| {
+        text.as_deref()
+            .map_or_else(|| "(none)".to_owned(), printable)
+    };
+    match verb {
+        "create" => word(&change.after),
+        "update" | "adopt" => format!("{} -> {}", word(&change.before), word(&change.after)),
+        _ => word(&change.before),
+    }
+}
+
+fn write_names(
+    out: &mut String,
+    style: Style,
+    title: &str,
+    note: &str,
+    names: &[Named],
+) -> std::fmt::Result {
+    if names.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{style}{title}{style:#}: {} ({note})", names.len())?;
+    for named in names.iter().take(LISTED) {
+        writeln!(
+            out,
+            "  {} {}",
+            printable(&named.service),
+            printable(&named.id)
+        )?;
+    }
+    if names.len() > LISTED {
+        writeln!(out, "  and {} more", names.len() - LISTED)?;
+    }
+    Ok(())
+}
+
+/// Names and values come from users of the cluster and of Consul; what could move a terminal's cursor is shown as
+/// an escape. An empty value is shown as quotes.
+fn printable(text: &str) -> String {
+    if text.is_empty() {
+        return "\"\"".to_owned();
+    }
+    text.chars()
+        .flat_map(|c| {
+            let escaped: Vec<char> = if c.is_control() {
+                c.escape_default().collect()
+            } else {
+                vec![c]
+            };
+            escaped
+        })
+        .collect()
+}
