@@ -75,6 +75,12 @@ pub struct Engine<L: Layout> {
     held_total: usize,
     /// Slots that lost a claim in this engine's life: what they hold is known to be nobody's.
     released: BTreeSet<Slot>,
+    /// Slots whose surplus stays for another reason than the brake: a rejected service may own it, or its live
+    /// successors are not there.
+    kept: BTreeSet<Slot>,
+    /// Records that should be in each slot, and their sum.
+    wanted: BTreeMap<Slot, usize>,
+    wanted_total: usize,
     blocked: BTreeMap<Slot, Vec<RecordId>>,
     refused: BTreeMap<Slot, Vec<(Key, Rejection)>>,
     in_flight: InFlight<L::Record>,
@@ -124,6 +130,9 @@ impl<L: Layout> Engine<L> {
             held: BTreeMap::new(),
             held_total: 0,
             released: BTreeSet::new(),
+            kept: BTreeSet::new(),
+            wanted: BTreeMap::new(),
+            wanted_total: 0,
             blocked: BTreeMap::new(),
             refused: BTreeMap::new(),
             in_flight: InFlight::default(),
@@ -161,10 +170,7 @@ impl<L: Layout> Engine<L> {
 
     /// When there may be something to do without any event.
     pub fn next_wakeup(&self) -> Option<Duration> {
-        [self.quarantine.next(), self.brake.next()]
-            .into_iter()
-            .flatten()
-            .min()
+        self.quarantine.next()
     }
 
     /// What observers should hear of, once.
@@ -254,7 +260,7 @@ impl<L: Layout> Engine<L> {
         plan.rejected.sort_by(|a, b| a.0.cmp(&b.0));
         let owned = self.actual.counts().owned;
         let mut brake = Brake::new(self.settings.brake.clone());
-        brake.observe(now, owned);
+        brake.observe(now, owned, owned);
         plan.brake = !brake.allows(deletes, (owned + creates).saturating_sub(deletes));
         plan
     }

@@ -1,6 +1,6 @@
 //! What goes out: bounded batches, creates and updates before deletes.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{Engine, Notice, compare, compare::Comparison};
 use crate::{Cost, HeldRecord, Layout, Op, Policy, Reason, Record, Rejection, Slot};
@@ -61,7 +61,8 @@ impl<L: Layout> Engine<L> {
         }
         let owned = self.actual.counts().owned;
         let deletes = self.in_flight.deletes();
-        self.brake.observe(now, owned.saturating_sub(deletes));
+        self.brake
+            .observe(now, owned.saturating_sub(deletes), self.wanted_total);
         let mut draft = Draft::new(self.layout.limits());
         loop {
             let wanting = self.fill(&mut draft, now);
@@ -104,6 +105,11 @@ impl<L: Layout> Engine<L> {
             self.note(&slot, &found);
             let surplus = self.deletable(&slot, &found);
             self.hold(&slot, surplus.len());
+            if surplus.len() < found.difference.surplus.len() {
+                self.kept.insert(slot.clone());
+            } else {
+                self.kept.remove(&slot);
+            }
             let puts = std::mem::take(&mut found.difference.puts);
             let (mut taken, mut is_whole) = (0, true);
             for op in puts {
@@ -194,6 +200,8 @@ impl<L: Layout> Engine<L> {
             let is_wanted = |want: &std::sync::Arc<L::Record>| want.id().cmp(id);
             found.desired.binary_search_by(is_wanted).is_ok() || self.actual.get(slot, id).is_some()
         });
+        let before = count(&mut self.wanted, slot, found.desired.len());
+        self.wanted_total = self.wanted_total + found.desired.len() - before;
         set_or_remove(&mut self.blocked, slot, difference.blocked.clone());
         let known = self.refused.get(slot).map_or(&[][..], Vec::as_slice);
         if known != found.refused {
@@ -216,12 +224,8 @@ impl<L: Layout> Engine<L> {
     }
 
     fn hold(&mut self, slot: &Slot, deletes: usize) {
-        let before = if deletes == 0 {
-            self.held.remove(slot)
-        } else {
-            self.held.insert(slot.clone(), deletes)
-        };
-        self.held_total = self.held_total + deletes - before.unwrap_or(0);
+        let before = count(&mut self.held, slot, deletes);
+        self.held_total = self.held_total + deletes - before;
     }
 }
 
@@ -258,11 +262,17 @@ impl<R: Record> Draft<R> {
     }
 }
 
-fn set_or_remove<T>(
-    map: &mut std::collections::BTreeMap<Slot, Vec<T>>,
-    slot: &Slot,
-    value: Vec<T>,
-) {
+/// Sets a slot's number, where zero is no entry; returns what it was.
+fn count(numbers: &mut BTreeMap<Slot, usize>, slot: &Slot, number: usize) -> usize {
+    let before = if number == 0 {
+        numbers.remove(slot)
+    } else {
+        numbers.insert(slot.clone(), number)
+    };
+    before.unwrap_or(0)
+}
+
+fn set_or_remove<T>(map: &mut BTreeMap<Slot, Vec<T>>, slot: &Slot, value: Vec<T>) {
     if value.is_empty() {
         map.remove(slot);
     } else {

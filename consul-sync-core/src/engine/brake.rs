@@ -25,9 +25,19 @@ impl Brake {
         }
     }
 
-    /// Takes note of the number of owned records, without those whose deletes are under way.
-    pub(crate) fn observe(&mut self, now: Duration, owned: usize) {
-        let owned = owned.saturating_sub(self.pardoned);
+    /// Takes note of the number of owned records, without those whose deletes are under way, and of how many are
+    /// wanted. What is there beyond the wanted is being replaced and is no peak, except at the start, when it is all
+    /// that is known of before. While deletes are stopped nothing is forgotten: time alone does not release them.
+    pub(crate) fn observe(&mut self, now: Duration, owned: usize, wanted: usize) {
+        let level = if self.peaks.is_empty() {
+            owned
+        } else {
+            owned.min(wanted)
+        };
+        let owned = level.saturating_sub(self.pardoned);
+        if self.engaged && self.peaks.front().is_some_and(|(_, peak)| *peak >= owned) {
+            return;
+        }
         while self.peaks.back().is_some_and(|(_, count)| *count < owned) {
             self.peaks.pop_back();
         }
@@ -61,12 +71,6 @@ impl Brake {
             self.pardoned = 0;
         }
         allowed
-    }
-
-    /// When a held delete may become allowed by the passing of time alone.
-    pub(crate) fn next(&self) -> Option<Duration> {
-        let (since, _) = self.peaks.get(1).filter(|_| self.engaged)?;
-        Some(since.saturating_add(self.settings.window))
     }
 
     /// Takes note of deletes handed out.
@@ -113,7 +117,7 @@ mod tests {
     #[test]
     fn losing_more_than_the_share_and_more_than_the_floor_engages() {
         let mut brake = brake(15, 10);
-        brake.observe(at(0), 1000);
+        brake.observe(at(0), 1000, 1000);
         assert!(brake.allows(150, 850));
         assert!(!brake.allows(151, 849));
         assert!(brake.status(151).engaged);
@@ -124,7 +128,7 @@ mod tests {
     #[test]
     fn a_small_catalog_may_lose_up_to_the_floor() {
         let mut brake = brake(15, 10);
-        brake.observe(at(0), 12);
+        brake.observe(at(0), 12, 12);
         assert!(brake.allows(10, 2));
         assert!(!brake.allows(11, 1));
     }
@@ -132,25 +136,42 @@ mod tests {
     #[test]
     fn a_slow_loss_is_measured_against_the_highest_count_of_the_window() {
         let mut brake = brake(15, 10);
-        brake.observe(at(0), 1000);
-        brake.observe(at(30), 900);
-        assert!(!brake.allows(100, 800), "200 lost within a minute");
-        brake.observe(at(59), 900);
-        assert!(!brake.allows(100, 800));
-        brake.observe(at(91), 900);
-        assert!(brake.allows(100, 800), "900 has been normal for a minute");
+        brake.observe(at(0), 1000, 1000);
+        brake.observe(at(30), 900, 900);
+        brake.observe(at(59), 900, 900);
+        assert_eq!(brake.least(), 850);
+        brake.observe(at(91), 900, 900);
+        assert_eq!(brake.least(), 765, "900 has been normal for a minute");
+    }
+
+    #[test]
+    fn time_alone_does_not_release_the_brake() {
+        let mut brake = brake(15, 10);
+        brake.observe(at(0), 1000, 1000);
+        brake.observe(at(1), 1000, 0);
+        assert!(!brake.allows(1000, 0));
+        brake.observe(at(10_000), 1000, 0);
+        assert!(!brake.allows(1000, 0));
+    }
+
+    #[test]
+    fn records_beyond_the_wanted_are_no_peak() {
+        let mut brake = brake(15, 10);
+        brake.observe(at(0), 100, 100);
+        brake.observe(at(1), 200, 100);
+        assert!(brake.allows(100, 100));
     }
 
     #[test]
     fn a_confirmed_loss_goes_through_once() {
         let mut brake = brake(15, 10);
-        brake.observe(at(0), 1000);
+        brake.observe(at(0), 1000, 1000);
         assert!(!brake.allows(600, 400));
         brake.release(at(1), 600, 1000);
-        brake.observe(at(2), 1000);
+        brake.observe(at(2), 1000, 1000);
         assert!(brake.allows(600, 400));
         brake.spend(600);
-        brake.observe(at(2), 400);
+        brake.observe(at(2), 400, 400);
         assert!(brake.allows(60, 340), "400 is the new normal");
         assert!(!brake.allows(61, 339), "the pardon is spent");
     }
@@ -158,7 +179,7 @@ mod tests {
     #[test]
     fn a_share_of_a_hundred_percent_never_engages() {
         let mut brake = brake(100, 0);
-        brake.observe(at(0), 1_000_000);
+        brake.observe(at(0), 1_000_000, 1_000_000);
         assert!(brake.allows(1_000_000, 0));
     }
 }

@@ -71,10 +71,12 @@ impl<L: Layout> Engine<L> {
     /// Whether the slot stays live without its surplus: nothing live is wanted, or something live that is wanted
     /// is there or is written before the deletes.
     fn is_covered(&self, slot: &Slot, found: &Comparison<L::Record>) -> bool {
+        // What somebody else blocks may never come: nothing waits for it.
+        let blocked = &found.difference.blocked;
         let mut live = found
             .desired
             .iter()
-            .filter(|want| want.is_live())
+            .filter(|want| want.is_live() && !blocked.contains(want.id()))
             .peekable();
         if live.peek().is_none() {
             return true;

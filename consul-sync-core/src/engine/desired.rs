@@ -17,6 +17,8 @@ pub(crate) struct Desired {
     rejected: BTreeMap<Key, Rejected>,
     /// Namespaces of keys that are rejected and have no last good value, counted.
     unknown: BTreeMap<Arc<str>, usize>,
+    /// Whether `unknown` lost a namespace since somebody asked.
+    is_relieved: bool,
 }
 
 #[derive(Debug)]
@@ -179,6 +181,11 @@ impl Desired {
         }
     }
 
+    /// Whether [`Desired::may_be_of_rejected`] may say no where it said yes, since this was last asked.
+    pub(crate) fn take_is_relieved(&mut self) -> bool {
+        std::mem::take(&mut self.is_relieved)
+    }
+
     fn remove_value(&mut self, key: &Key) -> Option<Slot> {
         let entry = self.services.remove(key)?;
         if let Some(keys) = self.claims.get_mut(&entry.slot) {
@@ -196,6 +203,7 @@ impl Desired {
                 *count -= 1;
                 if *count == 0 {
                     self.unknown.remove(key.namespace());
+                    self.is_relieved = true;
                 }
             }
         }

@@ -16,6 +16,7 @@ impl<L: Layout> Engine<L> {
                 self.note_accepted(&key);
                 let left = self.desired.remove(&key);
                 self.release(left, now);
+                self.touch_kept();
             }
             Event::Rejected(key, rejection) => {
                 if self.desired.reject(key.clone(), rejection.clone()) {
@@ -27,6 +28,7 @@ impl<L: Layout> Engine<L> {
                     let (left, gone) = self.desired.sweep();
                     self.notices.extend(gone.into_iter().map(Notice::Accepted));
                     self.release(left, now);
+                    self.touch_kept();
                     self.touch_held();
                 }
             }
@@ -90,6 +92,7 @@ impl<L: Layout> Engine<L> {
                     self.released.remove(&slot);
                     self.slots.touch(&slot, Some(now));
                 }
+                self.touch_kept();
             }
             Err(rejection) => {
                 if self.desired.reject(key.clone(), rejection.clone()) {
@@ -137,6 +140,16 @@ impl<L: Layout> Engine<L> {
         }
         let held: Vec<Slot> = self.actual.slots().cloned().collect();
         for slot in held {
+            self.slots.touch(&slot, None);
+        }
+    }
+
+    /// Fewer services are rejected, maybe: what was kept for one of them is looked at again.
+    fn touch_kept(&mut self) {
+        if !self.desired.take_is_relieved() {
+            return;
+        }
+        for slot in std::mem::take(&mut self.kept) {
             self.slots.touch(&slot, None);
         }
     }
