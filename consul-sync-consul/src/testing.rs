@@ -7,42 +7,48 @@
 //! It is a witness and not an opinion: the test suite runs the same random operations against it and against real servers
 //! and compares the answers.
 //!
-//! It does not keep anything on disk, elect leaders, run checks, or know service mesh, sessions, namespaces and peers.
+//! It does not keep anything on disk, elect leaders, run checks, or know key/value pairs, service mesh, sessions, namespaces
+//! and peers.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 mod acl;
+mod agent;
 mod answer;
+mod builder;
 mod decode;
+mod endpoint;
+mod fault;
 mod filter;
+mod hand;
 mod model;
 mod read;
 mod register;
 mod request;
+mod route;
 mod server;
 mod store;
 mod txn;
 mod view;
 
 pub use acl::{DefaultPolicy, Right, Rules};
+pub use builder::FakeConsulBuilder;
+pub use endpoint::Endpoint;
+pub use fault::{Fault, Operation};
+pub use hand::Snapshot;
 pub use model::{Check, Instance, NamedPort, Node, Pairs, TaggedAddress, Weights};
-pub use request::Consistency;
 
-use acl::{Access, Acl};
-use server::{Identity, Shared, State};
-use store::Store;
+use server::Shared;
 
 /// Node ID of the fake's own agent.
 const AGENT_ID: &str = "9f0e8d7c-6b5a-4938-8271-605f4e3d2c1b";
 /// Name of the fake's own node.
 const AGENT_NODE: &str = "fake-consul";
-/// Raft index at which the catalog starts, after the entries a new server writes for itself.
-const FIRST_INDEX: u64 = 12;
 
 /// A Consul catalog that serves HTTP on loopback until it is dropped.
 ///
@@ -50,12 +56,16 @@ const FIRST_INDEX: u64 = 12;
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// use consul_sync_consul::testing::FakeConsul;
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use consul_sync_consul::testing::{FakeConsul, Instance, Node};
 ///
 /// let consul = FakeConsul::start().await?;
 /// assert!(consul.url().starts_with("http://127.0.0.1:"));
-/// assert!(consul.instances("k8s-sync").is_empty());
+///
+/// consul.put_node(Node { node: "k8s-sync".into(), address: "127.0.0.1".into(), ..Node::default() })?;
+/// let web = Instance { node: "k8s-sync".into(), id: "web-1".into(), service: "web".into(), ..Instance::default() };
+/// consul.put_instance(web)?;
+/// consul.until(|consul| consul.instances("k8s-sync").len() == 1).await;
 /// # Ok(())
 /// # }
 /// ```
@@ -73,17 +83,17 @@ impl Drop for FakeConsul {
 
 impl FakeConsul {
     /// Starts a server with the defaults of [`FakeConsul::builder`].
+    ///
+    /// # Errors
+    ///
+    /// A port cannot be opened.
     pub async fn start() -> io::Result<Self> {
         Self::builder().start().await
     }
 
     /// Settings of a server to start.
     pub fn builder() -> FakeConsulBuilder {
-        FakeConsulBuilder {
-            version: "1.22.2".to_owned(),
-            txn_ops: 128,
-            acl: Acl::default(),
-        }
+        FakeConsulBuilder::default()
     }
 
     /// Base URL, without a slash at the end.
@@ -95,7 +105,11 @@ impl FakeConsul {
     pub fn address(&self) -> SocketAddr {
         self.shared.address
     }
+}
 
+// ---- looking at the catalog -------------------------------------------------------------------------------------------
+
+impl FakeConsul {
     /// The node `name`, if it is registered.
     pub fn node(&self, name: &str) -> Option<Node> {
         self.shared
@@ -124,6 +138,16 @@ impl FakeConsul {
             .map(|instance| (**instance).clone())
     }
 
+    /// Instances of the service `name` on every node.
+    pub fn instances_of_service(&self, name: &str) -> Vec<Instance> {
+        self.shared
+            .state()
+            .store
+            .instances_of_service(name)
+            .map(|instance| (**instance).clone())
+            .collect()
+    }
+
     /// Checks on the node `node`, in the order of their IDs.
     pub fn checks(&self, node: &str) -> Vec<Check> {
         self.shared
@@ -140,117 +164,56 @@ impl FakeConsul {
     }
 }
 
-/// Settings of a [`FakeConsul`].
-#[derive(Clone, Debug)]
-pub struct FakeConsulBuilder {
-    version: String,
-    txn_ops: usize,
-    acl: Acl,
-}
+// ---- looking at the traffic -------------------------------------------------------------------------------------------
 
-impl FakeConsulBuilder {
-    /// Version that the server claims and, where versions differ, follows: `1.22.2` unless set.
-    #[must_use]
-    pub fn version(mut self, version: &str) -> Self {
-        version.clone_into(&mut self.version);
-        self
+impl FakeConsul {
+    /// Requests to `endpoint` so far, with those that met a fault.
+    pub fn requests(&self, endpoint: Endpoint) -> u64 {
+        self.shared
+            .state()
+            .requests
+            .get(&endpoint)
+            .copied()
+            .unwrap_or(0)
     }
 
-    /// Most operations in a transaction: 128 unless set; Consul before 1.14 takes 64.
-    #[must_use]
-    pub fn txn_ops(mut self, most: usize) -> Self {
-        self.txn_ops = most;
-        self
+    /// Raft entries that requests made so far: transactions with a write, registrations and deregistrations that Consul did
+    /// not refuse beforehand.
+    pub fn writes(&self) -> u64 {
+        self.shared.state().writes
     }
 
-    /// Turns ACLs on, with what happens where no rule applies.
-    #[must_use]
-    pub fn acl(mut self, default: DefaultPolicy) -> Self {
-        self.acl.enabled = true;
-        self.acl.default = default;
-        self
+    /// Operations of the transactions that were applied, in order, if they are recorded
+    /// ([`record_operations`](FakeConsulBuilder::record_operations)).
+    pub fn operations(&self) -> Vec<Operation> {
+        self.shared.state().operations.clone().unwrap_or_default()
     }
 
-    /// Adds a token; without [`acl`](Self::acl) tokens are ignored, as on Consul.
-    #[must_use]
-    pub fn token(mut self, secret: &str, rules: Rules) -> Self {
-        self.acl.put(secret, rules);
-        self
+    /// Queries that block right now.
+    pub fn blocked(&self) -> usize {
+        self.shared.blocked.load(Ordering::Relaxed)
     }
 
-    /// Starts the server on a free port of 127.0.0.1.
-    pub async fn start(self) -> io::Result<FakeConsul> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let identity = Identity {
-            version: self.version,
-            txn_ops: self.txn_ops,
-            node: AGENT_NODE.to_owned(),
-        };
-        let store = fresh_store(FIRST_INDEX, &identity);
-        let shared = Arc::new(Shared::new(
-            identity,
-            address,
-            State {
-                store,
-                acl: self.acl,
-            },
-        ));
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared)));
-        Ok(FakeConsul { shared, server })
+    /// Open connections.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
     }
-}
 
-/// A catalog that holds what a server registers of itself: its node, the `consul` service and the serf check.
-fn fresh_store(raft: u64, identity: &Identity) -> Store {
-    let mut store = Store::default();
-    store.reset(raft);
-    let node = Node {
-        id: AGENT_ID.to_owned(),
-        node: identity.node.clone(),
-        address: Ipv4Addr::LOCALHOST.to_string(),
-        datacenter: request::DATACENTER.to_owned(),
-        tagged_addresses: Some(
-            ["lan", "lan_ipv4", "wan", "wan_ipv4"]
-                .map(|key| (key.to_owned(), "127.0.0.1".to_owned()))
-                .into(),
-        ),
-        meta: Some(
-            [
-                ("consul-network-segment", ""),
-                ("consul-version", identity.version.as_str()),
-            ]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .into(),
-        ),
-        ..Node::default()
-    };
-    let service = Instance {
-        id: "consul".to_owned(),
-        service: "consul".to_owned(),
-        tags: Some(Vec::new()),
-        port: 8300,
-        ..Instance::default()
-    };
-    let check = Check {
-        node: identity.node.clone(),
-        check_id: "serfHealth".to_owned(),
-        name: "Serf Health Status".to_owned(),
-        status: "passing".to_owned(),
-        output: "Agent alive and reachable".to_owned(),
-        ..Check::default()
-    };
-    let mut own = register::Registration {
-        node,
-        service: Some(service),
-        checks: vec![check],
-        skip_node_update: false,
-    };
-    let checked = register::pre_check(&store, &mut own, &Access::full());
-    let (written, _) = store.entry(|store, index| register::run(store, index, own));
-    debug_assert!(
-        checked.is_ok() && written.is_ok(),
-        "a server can register itself"
-    );
-    store
+    /// Connections accepted so far.
+    pub fn accepted(&self) -> usize {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `condition` holds. It is asked again after every change of the catalog and every request.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost; put a timeout around it where a test must end.
+    pub async fn until(&self, mut condition: impl FnMut(&Self) -> bool) {
+        let mut activity = self.shared.activity();
+        while !condition(self) {
+            // The sender lives in `self`: this ends only by a change.
+            let _ = activity.changed().await;
+        }
+    }
 }

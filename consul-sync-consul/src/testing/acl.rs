@@ -226,12 +226,45 @@ impl Access {
         }
     }
 
-    pub(super) fn can_read_node(&self, name: &str) -> bool {
-        self.allows(|rules| rules.nodes.right(name), Right::Read)
+    /// Whether `access` to `segment` of `resource` is allowed, for those who ask instead of trying.
+    pub(super) fn decide(
+        &self,
+        resource: &str,
+        segment: &str,
+        access: &str,
+    ) -> Result<bool, String> {
+        const OTHERS: [&str; 10] = [
+            "acl",
+            "event",
+            "intention",
+            "key",
+            "keyring",
+            "mesh",
+            "operator",
+            "query",
+            "session",
+            "peering",
+        ];
+        let needed = match access.to_lowercase().as_str() {
+            "read" => Right::Read,
+            "write" => Right::Write,
+            _ => {
+                return Err(format!(
+                    "Invalid access level for {resource} resource: {access}"
+                ));
+            }
+        };
+        match resource {
+            "node" => Ok(self.allows(|rules| rules.nodes.right(segment), needed)),
+            "service" => Ok(self.allows(|rules| rules.services.right(segment), needed)),
+            "agent" => Ok(self.allows(|rules| rules.agent, needed)),
+            other if OTHERS.contains(&other) => Ok(self.allows(|_| None, needed)),
+            _ => Err(format!("Invalid ACL resource requested: {resource:?}")),
+        }
     }
 
-    pub(super) fn can_write_node(&self, name: &str) -> bool {
-        self.allows(|rules| rules.nodes.right(name), Right::Write)
+    pub(super) fn can_read_node(&self, name: &str) -> bool {
+        self.allows(|rules| rules.nodes.right(name), Right::Read)
     }
 
     /// An empty name belongs to no service and is readable.
@@ -248,7 +281,7 @@ impl Access {
     }
 
     pub(super) fn node_write(&self, name: &str) -> Result<(), String> {
-        if self.can_write_node(name) {
+        if self.allows(|rules| rules.nodes.right(name), Right::Write) {
             Ok(())
         } else {
             Err(self.denied("node:write", name))

@@ -15,7 +15,8 @@ const GZIP_FROM: usize = 1400;
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+    /// Boxed because answers travel in `Result`s.
+    pub(super) headers: Box<HeaderMap>,
     pub(super) body: Bytes,
 }
 
@@ -39,7 +40,7 @@ impl Answer {
     }
 
     fn with(status: u16, content_type: &'static str, body: Bytes) -> Self {
-        let mut headers = HeaderMap::new();
+        let mut headers = Box::new(HeaderMap::new());
         headers.insert(
             http::header::CONTENT_TYPE,
             HeaderValue::from_static(content_type),

@@ -39,17 +39,15 @@ pub(super) fn list(value: Value, what: &str) -> Decoded<Vec<Value>> {
 /// The fields of one object, taken one after the other.
 #[derive(Debug)]
 pub(super) struct Fields {
-    what: &'static str,
     rest: Vec<(String, Value)>,
 }
 
 impl Fields {
     /// Opens `value`; `None` for `null`.
-    pub(super) fn open(value: Value, what: &'static str) -> Decoded<Option<Self>> {
+    pub(super) fn open(value: Value, what: &str) -> Decoded<Option<Self>> {
         match value {
             Value::Null => Ok(None),
             Value::Object(map) => Ok(Some(Self {
-                what,
                 rest: map.into_iter().collect(),
             })),
             other => Err(mismatch(&other, what)),
@@ -145,10 +143,6 @@ impl Fields {
     /// What is left, for objects that are kept as they come.
     pub(super) fn remaining(self) -> BTreeMap<String, Value> {
         self.rest.into_iter().collect()
-    }
-
-    pub(super) fn what(&self) -> &'static str {
-        self.what
     }
 }
 

@@ -366,7 +366,7 @@ mod tests {
             (r#"Meta.absent == """#, false),
             (r#"Meta.absent != "x""#, true),
             (r#"Meta["k"] is empty"#, true),
-            (r#"Meta.absent is empty"#, true),
+            ("Meta.absent is empty", true),
             (r#""k8s" in Tags"#, true),
             ("k8s in Tags", true),
             (r#""db" not in Tags"#, true),

@@ -2,12 +2,11 @@
 //!
 //! The two are apart because a blocked query has to look at its index after every write and at the catalog only once.
 
-use http::Uri;
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::acl::Access;
 use super::answer::Answer;
+use super::endpoint::Endpoint;
 use super::filter::Filter;
 use super::model::{Check, Instance, Node, Pairs, folded};
 use super::request::Query;
@@ -43,29 +42,20 @@ pub(super) enum Read {
 const SHORTEST_NODE_ID: usize = 2;
 
 impl Read {
-    /// The endpoint at `path`, which is already unescaped.
-    pub(super) fn at(path: &str) -> Option<Self> {
-        let (family, name) = match path {
-            "/v1/catalog/nodes" => return Some(Self::Nodes),
-            "/v1/catalog/services" => return Some(Self::Services),
-            _ => {
-                let rest = path.strip_prefix("/v1/")?;
-                let at = rest
-                    .match_indices('/')
-                    .map(|(at, _)| at)
-                    .nth(if rest.starts_with("internal/") { 2 } else { 1 })?;
-                (&rest[..at], rest[at + 1..].to_owned())
-            }
-        };
-        Some(match family {
-            "catalog/service" => Self::Service(name),
-            "catalog/node" => Self::Node(name),
-            "catalog/node-services" => Self::NodeServices(name),
-            "health/node" => Self::NodeChecks(name),
-            "health/checks" => Self::ServiceChecks(name),
-            "health/state" => Self::ChecksInState(name),
-            "health/service" => Self::ServiceHealth(name),
-            "internal/ui/node" => Self::UiNode(name),
+    /// A read of `name` at `endpoint`, if it is one that can block.
+    pub(super) fn new(endpoint: Endpoint, name: &str) -> Option<Self> {
+        let name = || name.to_owned();
+        Some(match endpoint {
+            Endpoint::Nodes => Self::Nodes,
+            Endpoint::Services => Self::Services,
+            Endpoint::Service => Self::Service(name()),
+            Endpoint::Node => Self::Node(name()),
+            Endpoint::NodeServices => Self::NodeServices(name()),
+            Endpoint::NodeChecks => Self::NodeChecks(name()),
+            Endpoint::ServiceChecks => Self::ServiceChecks(name()),
+            Endpoint::ChecksInState => Self::ChecksInState(name()),
+            Endpoint::ServiceHealth => Self::ServiceHealth(name()),
+            Endpoint::UiNode => Self::UiNode(name()),
             _ => return None,
         })
     }
@@ -176,13 +166,6 @@ impl Read {
             sieve.filtered && access.may_know_of_filtering(),
         ))
     }
-}
-
-/// The unescaped path of `uri`.
-pub(super) fn path(uri: &Uri) -> String {
-    percent_decode_str(uri.path())
-        .decode_utf8_lossy()
-        .into_owned()
 }
 
 /// Rights and the filter expression, in the order Consul applies them.
@@ -404,9 +387,9 @@ fn keep_passing(found: &mut Vec<(bool, Value)>) {
     let mut at = 0;
     while at < found.len() {
         if found[at].0 {
-            at += 1
+            at += 1;
         } else {
-            drop(found.swap_remove(at))
+            found.swap_remove(at);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::Uri;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -23,7 +23,7 @@ const WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// How fresh an answer was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Consistency {
+pub(super) enum Consistency {
     /// The leader's word, unverified.
     #[default]
     Leader,
@@ -43,7 +43,7 @@ impl Consistency {
     }
 }
 
-/// The query of a read.
+/// The query of a request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Query {
     pairs: Vec<(String, String)>,
@@ -53,27 +53,27 @@ pub(super) struct Query {
     pub(super) wait: Duration,
 }
 
+/// The unescaped path of `uri`.
+pub(super) fn path(uri: &Uri) -> String {
+    percent_decode_str(uri.path())
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
 impl Query {
     /// Reads the query string, or says what is wrong with it.
-    pub(super) fn read(parts: &Parts) -> Result<Self, Answer> {
-        let pairs = parts.uri.query().map(split_query).unwrap_or_default();
+    pub(super) fn read(uri: &Uri) -> Result<Self, Answer> {
         let mut query = Self {
-            pairs,
             wait: WAIT_DEFAULT,
-            ..Self::default()
+            consistency: Self::consistency_of(uri),
+            ..Self::split(uri)
         };
-        let (stale, consistent) = (query.has("stale"), query.has("consistent"));
-        if stale && consistent {
+        if query.has("stale") && query.has("consistent") {
             return Err(Answer::text(
                 400,
                 "Cannot specify ?stale with ?consistent, conflicting semantics.",
             ));
         }
-        query.consistency = match (consistent, stale) {
-            (true, _) => Consistency::Consistent,
-            (_, true) => Consistency::Stale,
-            _ => Consistency::Leader,
-        };
         if let Some(text) = query.get("wait") {
             let wait = go_duration(text).ok_or_else(|| Answer::text(400, "Invalid wait time"))?;
             query.wait = if wait.is_zero() {
@@ -95,6 +95,23 @@ impl Query {
             return Err(Answer::text(500, "No path to datacenter"));
         }
         Ok(query)
+    }
+
+    /// How fresh an answer was asked for.
+    pub(super) fn consistency_of(uri: &Uri) -> Consistency {
+        let query = Self::split(uri);
+        match (query.has("consistent"), query.has("stale")) {
+            (true, _) => Consistency::Consistent,
+            (_, true) => Consistency::Stale,
+            _ => Consistency::Leader,
+        }
+    }
+
+    fn split(uri: &Uri) -> Self {
+        Self {
+            pairs: uri.query().map(split_query).unwrap_or_default(),
+            ..Self::default()
+        }
     }
 
     /// Whether the parameter is there, with or without a value.
@@ -119,22 +136,23 @@ impl Query {
     /// A flag such as `?passing`, `?passing=true`; `Err` when its value is no boolean.
     pub(super) fn flag(&self, name: &str) -> Result<bool, ()> {
         match (self.has(name), self.get(name)) {
-            (false, _) => Ok(false),
             (true, None | Some("1" | "t" | "T" | "true" | "TRUE" | "True")) => Ok(true),
-            (true, Some("0" | "f" | "F" | "false" | "FALSE" | "False")) => Ok(false),
+            (false, _) | (true, Some("0" | "f" | "F" | "false" | "FALSE" | "False")) => Ok(false),
             _ => Err(()),
         }
     }
 
     /// Token of the request: the query's, else `X-Consul-Token`, else the bearer's.
-    pub(super) fn token(&self, headers: &HeaderMap) -> String {
-        if let Some(token) = self.get("token") {
+    pub(super) fn token(parts: &Parts) -> String {
+        if let Some(token) = Self::split(&parts.uri).get("token") {
             return token.to_owned();
         }
         let header = |name: &str| {
-            headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
+            parts
+                .headers
+                .get(name)?
+                .to_str()
+                .ok()
                 .filter(|value| !value.is_empty())
         };
         if let Some(token) = header("x-consul-token") {

@@ -34,7 +34,7 @@ pub(super) enum Table {
 /// Node and instance or check ID, both folded.
 pub(super) type Place = (String, String);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Undo {
     Node(String, Option<Arc<Node>>),
     Instance(Place, Option<Arc<Instance>>),
@@ -43,7 +43,7 @@ enum Undo {
 }
 
 /// The tables.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Store {
     nodes: BTreeMap<String, Arc<Node>>,
     instances: BTreeMap<Place, Arc<Instance>>,
@@ -62,6 +62,14 @@ pub(super) type Written<T> = Result<T, String>;
 // ---- raft entries -----------------------------------------------------------------------------------------------------
 
 impl Store {
+    /// An empty catalog after the raft entry `raft`.
+    pub(super) fn starting_at(raft: u64) -> Self {
+        Self {
+            raft,
+            ..Self::default()
+        }
+    }
+
     /// Runs `write` as one raft entry: all of it happens or nothing does. The second value says whether anything changed.
     pub(super) fn entry<T, E>(
         &mut self,
@@ -152,14 +160,6 @@ impl Store {
     fn forget(&mut self, table: Table) {
         let was = self.indexes.remove(&table);
         self.undo.push(Undo::Index(table, was));
-    }
-
-    /// Forgets everything, as a server that lost its data; the raft index starts over at `raft`.
-    pub(super) fn reset(&mut self, raft: u64) {
-        *self = Self {
-            raft,
-            ..Self::default()
-        };
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::acl::Access;
 use super::answer::Answer;
 use super::decode::{DecodeError, Decoded, Fields, first_value, list};
+use super::fault::{Operation, Refusal};
 use super::model::{Check, Instance, Node};
 use super::request::{self, check_fields, node_fields};
 use super::store::{Store, Written};
@@ -60,6 +61,37 @@ impl TxnOp {
 
     fn writes(&self) -> bool {
         self.verb != "get"
+    }
+
+    /// What a test is told of the operation.
+    pub(super) fn describe(&self) -> Operation {
+        let (kind, node, id, service, index) = match &self.subject {
+            Subject::Node(node) => ("node", &*node.node, "", "", node.modify_index),
+            Subject::Service(own) => (
+                "service",
+                &*own.node,
+                &*own.id,
+                &*own.service,
+                own.modify_index,
+            ),
+            Subject::Check(check) => (
+                "check",
+                &*check.node,
+                &*check.check_id,
+                &*check.service_name,
+                check.modify_index,
+            ),
+            Subject::Kv => ("kv", "", "", "", 0),
+        };
+        let [node, id, service] = [node, id, service].map(str::to_owned);
+        Operation {
+            verb: self.verb.clone(),
+            kind,
+            node,
+            id,
+            service,
+            index,
+        }
     }
 }
 
@@ -167,6 +199,17 @@ pub(super) fn pre_check(ops: &mut [TxnOp], access: &Access) -> Vec<TxnError> {
         }
     }
     errors
+}
+
+/// What a test refuses.
+pub(super) fn judge(ops: &[TxnOp], refusal: &Refusal) -> Vec<TxnError> {
+    let judged = ops
+        .iter()
+        .enumerate()
+        .map(|(at, op)| (at, (refusal.0)(&op.describe())));
+    judged
+        .filter_map(|(at, what)| Some(TxnError { at, what: what? }))
+        .collect()
 }
 
 fn pre_check_one(op: &mut TxnOp, access: &Access) -> Written<()> {

@@ -132,8 +132,8 @@ pub(super) struct CatalogView<'a> {
     service_weights: Weights,
     service_meta: Pairs,
     service_port: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service_ports: Option<Option<&'a [NamedPort]>>,
+    #[serde(flatten)]
+    ports: Option<PortsView<'a>>,
     service_socket_path: &'a str,
     service_enable_tag_override: bool,
     service_proxy: Proxy,
@@ -141,6 +141,13 @@ pub(super) struct CatalogView<'a> {
     service_locality: Option<()>,
     create_index: u64,
     modify_index: u64,
+}
+
+/// The list that came with 1.22, `null` where there is none.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PortsView<'a> {
+    service_ports: Option<&'a [NamedPort]>,
 }
 
 /// An instance with its node; `named_ports` says whether this Consul knows the `Ports` list.
@@ -169,8 +176,9 @@ pub(super) fn catalog<'a>(
         } else {
             instance.port
         },
-        service_ports: named_ports
-            .then(|| (!instance.ports.is_empty()).then_some(&instance.ports[..])),
+        ports: named_ports.then(|| PortsView {
+            service_ports: (!instance.ports.is_empty()).then_some(&instance.ports[..]),
+        }),
         service_socket_path: &instance.socket_path,
         service_enable_tag_override: instance.enable_tag_override,
         service_proxy: Proxy::default(),

@@ -1,0 +1,94 @@
+//! The endpoints, as names for counters and faults.
+
+use http::Method;
+
+/// An endpoint of the fake, or everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// `GET /v1/status/leader`
+    Leader,
+    /// `GET /v1/agent/self`
+    AgentSelf,
+    /// `GET /v1/catalog/nodes`
+    Nodes,
+    /// `GET /v1/catalog/services`
+    Services,
+    /// `GET /v1/catalog/service/NAME`
+    Service,
+    /// `GET /v1/catalog/node/NAME`
+    Node,
+    /// `GET /v1/catalog/node-services/NAME`
+    NodeServices,
+    /// `GET /v1/health/node/NAME`
+    NodeChecks,
+    /// `GET /v1/health/checks/NAME`
+    ServiceChecks,
+    /// `GET /v1/health/state/STATE`
+    ChecksInState,
+    /// `GET /v1/health/service/NAME`
+    ServiceHealth,
+    /// `GET /v1/internal/ui/node/NAME`
+    UiNode,
+    /// `GET /v1/acl/token/self`
+    TokenSelf,
+    /// `POST /v1/internal/acl/authorize`
+    Authorize,
+    /// `PUT /v1/txn`
+    Txn,
+    /// `PUT /v1/catalog/register`
+    Register,
+    /// `PUT /v1/catalog/deregister`
+    Deregister,
+    /// Any other path.
+    Unknown,
+}
+
+impl Endpoint {
+    /// The endpoint at `path`, which is already unescaped, and the rest of the path behind it.
+    pub(super) fn at(path: &str) -> (Self, &str) {
+        let whole = match path {
+            "/v1/status/leader" => Self::Leader,
+            "/v1/agent/self" => Self::AgentSelf,
+            "/v1/catalog/nodes" => Self::Nodes,
+            "/v1/catalog/services" => Self::Services,
+            "/v1/acl/token/self" => Self::TokenSelf,
+            "/v1/internal/acl/authorize" => Self::Authorize,
+            "/v1/txn" => Self::Txn,
+            "/v1/catalog/register" => Self::Register,
+            "/v1/catalog/deregister" => Self::Deregister,
+            _ => return Self::with_name(path),
+        };
+        (whole, "")
+    }
+
+    fn with_name(path: &str) -> (Self, &str) {
+        let families = [
+            ("/v1/catalog/service/", Self::Service),
+            ("/v1/catalog/node/", Self::Node),
+            ("/v1/catalog/node-services/", Self::NodeServices),
+            ("/v1/health/node/", Self::NodeChecks),
+            ("/v1/health/checks/", Self::ServiceChecks),
+            ("/v1/health/state/", Self::ChecksInState),
+            ("/v1/health/service/", Self::ServiceHealth),
+            ("/v1/internal/ui/node/", Self::UiNode),
+        ];
+        let found = families
+            .into_iter()
+            .find_map(|(prefix, family)| Some((family, path.strip_prefix(prefix)?)));
+        found.unwrap_or((Self::Unknown, ""))
+    }
+
+    /// The only method that the endpoint takes.
+    pub(super) fn method(self) -> Method {
+        match self {
+            Self::Authorize => Method::POST,
+            Self::Txn | Self::Register | Self::Deregister => Method::PUT,
+            _ => Method::GET,
+        }
+    }
+
+    /// Whether the endpoint writes.
+    pub fn writes(self) -> bool {
+        matches!(self, Self::Txn | Self::Register | Self::Deregister)
+    }
+}

@@ -1,0 +1,141 @@
+//! The test's own hand in the catalog: the vandal, the operator, the power cut.
+
+use super::acl::Rules;
+use super::builder::fresh_store;
+use super::fault::Fault;
+use super::model::{Check, Instance, Node};
+use super::store::{Store, Written};
+use super::{AGENT_NODE, FakeConsul};
+
+/// A catalog that can be put back with [`FakeConsul::restore`].
+#[derive(Clone, Debug)]
+pub struct Snapshot(Store);
+
+// ---- the vandal -------------------------------------------------------------------------------------------------------
+
+impl FakeConsul {
+    /// Registers a node, or changes it. Indexes in `node` are ignored.
+    ///
+    /// # Errors
+    ///
+    /// Consul's words for why it cannot be.
+    pub fn put_node(&self, node: Node) -> Result<(), String> {
+        self.write(|store, index| store.set_node(index, node))
+    }
+
+    /// Removes a node with everything on it.
+    pub fn remove_node(&self, node: &str) {
+        let _: Written<()> = self.write(|store, index| {
+            store.remove_node(index, node);
+            Ok(())
+        });
+    }
+
+    /// Registers an instance, or changes it. Indexes in `instance` are ignored.
+    ///
+    /// # Errors
+    ///
+    /// Consul's words for why it cannot be, such as a missing node.
+    pub fn put_instance(&self, instance: Instance) -> Result<(), String> {
+        self.write(|store, index| store.set_instance(index, instance))
+    }
+
+    /// Removes an instance with its checks.
+    pub fn remove_instance(&self, node: &str, id: &str) {
+        let _: Written<()> = self.write(|store, index| {
+            store.remove_instance(index, node, id);
+            Ok(())
+        });
+    }
+
+    /// Registers a check, or changes it. Indexes in `check` are ignored.
+    ///
+    /// # Errors
+    ///
+    /// Consul's words for why it cannot be, such as a missing instance.
+    pub fn put_check(&self, check: Check) -> Result<(), String> {
+        self.write(|store, index| store.set_check(index, check))
+    }
+
+    /// Removes a check.
+    pub fn remove_check(&self, node: &str, id: &str) {
+        let _: Written<()> = self.write(|store, index| {
+            store.remove_check(index, node, id);
+            Ok(())
+        });
+    }
+
+    fn write(&self, write: impl FnOnce(&mut Store, u64) -> Written<()>) -> Written<()> {
+        let (result, changed) = self.shared.state().store.entry(write);
+        if changed {
+            self.shared.changed();
+        }
+        result
+    }
+}
+
+// ---- the operator -----------------------------------------------------------------------------------------------------
+
+impl FakeConsul {
+    /// Adds a token or gives an existing one other rules.
+    pub fn put_token(&self, secret: &str, rules: Rules) {
+        self.shared.state().acl.put(secret, rules);
+    }
+
+    /// Deletes a token. Queries that block with it learn of it when they next look at the catalog.
+    pub fn revoke_token(&self, secret: &str) {
+        self.shared.state().acl.revoke(secret);
+    }
+
+    /// Copies the catalog.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.shared.state().store.clone())
+    }
+
+    /// Puts the catalog back to `snapshot`: what was written since is gone, and the indexes of the listings go back. Blocked
+    /// queries are answered at once.
+    pub fn restore(&self, snapshot: &Snapshot) {
+        let mut state = self.shared.state();
+        let raft = state.store.raft.max(snapshot.0.raft) + 1;
+        state.store = snapshot.0.clone();
+        state.store.raft = raft;
+        state.epoch += 1;
+        drop(state);
+        self.shared.changed();
+    }
+}
+
+// ---- the power cut ----------------------------------------------------------------------------------------------------
+
+impl FakeConsul {
+    /// Makes something go wrong with requests to come.
+    pub fn inject(&self, fault: Fault) {
+        self.shared.state().faults.add(fault);
+    }
+
+    /// Forgets all faults; held requests are handled now.
+    pub fn clear_faults(&self) {
+        self.shared.clear_faults();
+    }
+
+    /// Resets every open connection. The catalog stays.
+    pub fn disconnect(&self) {
+        self.shared.end_connections();
+    }
+
+    /// Restarts the server with its data gone, as in development mode: connections are reset, the catalog holds the server's
+    /// own node, and the raft index starts over.
+    pub fn restart(&self) {
+        let mut state = self.shared.state();
+        state.store = fresh_store(&self.shared.identity);
+        state.epoch += 1;
+        drop(state);
+        self.shared.end_connections();
+        self.shared.changed();
+    }
+
+    /// Name of the server's own node.
+    pub fn agent_node(&self) -> &'static str {
+        AGENT_NODE
+    }
+}
