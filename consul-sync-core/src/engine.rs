@@ -15,6 +15,7 @@
 //! ```
 
 mod actual;
+mod alarm;
 mod batch;
 mod brake;
 mod compare;
@@ -23,6 +24,7 @@ mod diff;
 mod events;
 mod listing;
 mod quarantine;
+mod repairs;
 mod settle;
 mod slots;
 
@@ -34,8 +36,8 @@ use std::{
 pub use batch::{Batch, BatchId};
 
 use self::{
-    actual::Actual, brake::Brake, desired::Desired, quarantine::Quarantine, settle::InFlight,
-    slots::Slots,
+    actual::Actual, brake::Brake, desired::Desired, quarantine::Quarantine, repairs::Repairs,
+    settle::InFlight, slots::Slots,
 };
 use crate::{
     AdapterError, Key, Layout, Plan, Record, RecordId, Rejection, Settings, Side, SideStatus, Slot,
@@ -69,6 +71,9 @@ pub struct Engine<L: Layout> {
     actual: Actual<L::Record>,
     slots: Slots,
     quarantine: Quarantine<L::Record>,
+    repairs: Repairs,
+    /// Slots that somebody else changed since they were last compared.
+    damaged: BTreeSet<Slot>,
     brake: Brake,
     /// Deletes that are wanted and not handed out, by slot.
     held: BTreeMap<Slot, usize>,
@@ -126,6 +131,8 @@ impl<L: Layout> Engine<L> {
             actual: Actual::default(),
             slots: Slots::default(),
             quarantine: Quarantine::new(settings.retry.clone()),
+            repairs: Repairs::new(settings.retry.clone()),
+            damaged: BTreeSet::new(),
             brake: Brake::new(settings.brake.clone()),
             held: BTreeMap::new(),
             held_total: 0,
@@ -170,7 +177,8 @@ impl<L: Layout> Engine<L> {
 
     /// When there may be something to do without any event.
     pub fn next_wakeup(&self) -> Option<Duration> {
-        self.quarantine.next()
+        let times = [self.quarantine.next(), self.repairs.next()];
+        times.into_iter().flatten().min()
     }
 
     /// What observers should hear of, once.

@@ -11,7 +11,9 @@ use std::{fmt, sync::Arc};
 /// assert_eq!(service.with(&instance).get("zone"), Some("2"));
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Meta(Option<Arc<[(Arc<str>, Arc<str>)]>>);
+pub struct Meta(Option<Arc<[Pair]>>);
+
+type Pair = (Arc<str>, Arc<str>);
 
 impl Meta {
     /// The value of a key.
@@ -59,7 +61,7 @@ impl Meta {
 impl<K: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(K, V)> for Meta {
     /// Later pairs win over earlier ones of the same key.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        let mut pairs: Vec<(Arc<str>, Arc<str>)> = pairs
+        let mut pairs: Vec<Pair> = pairs
             .into_iter()
             .map(|(k, v)| (k.into(), v.into()))
             .collect();

@@ -23,7 +23,9 @@ const SLOTS_A_READ: usize = 64;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-type SourceStream = BoxStream<'static, Result<Event<Key, Arc<Service>>, SourceError>>;
+type SourceItem = Result<Event<Key, Arc<Service>>, SourceError>;
+type SourceStream = BoxStream<'static, SourceItem>;
+type SinkItem<R> = Result<Event<Slot, Held<R>>, SinkError>;
 type ReadAnswer<R> = (Vec<Slot>, Result<Vec<(Slot, Held<R>)>, SinkError>);
 type ApplyAnswer<R> = (BatchId, Vec<Reported>, Result<Outcomes<R>, SinkError>);
 
@@ -153,10 +155,7 @@ impl<S: Source, K: Sink> Turn<S, K> {
         }
     }
 
-    pub(super) fn source_event(
-        &mut self,
-        event: Option<Result<Event<Key, Arc<Service>>, SourceError>>,
-    ) {
+    pub(super) fn source_event(&mut self, event: Option<SourceItem>) {
         match event {
             Some(Ok(event)) => self.engine.source_event(event, self.now()),
             Some(Err(error)) => self.failed(Side::Source, &error),
@@ -167,10 +166,7 @@ impl<S: Source, K: Sink> Turn<S, K> {
         }
     }
 
-    pub(super) fn sink_event(
-        &mut self,
-        event: Option<Result<Event<Slot, Held<K::Record>>, SinkError>>,
-    ) {
+    pub(super) fn sink_event(&mut self, event: Option<SinkItem<K::Record>>) {
         match event {
             Some(Ok(event)) => self.engine.sink_event(event, self.now()),
             Some(Err(error)) => self.failed(Side::Sink, &error),

@@ -59,6 +59,10 @@ impl<L: Layout> Engine<L> {
         for slot in self.quarantine.due(now) {
             self.slots.touch(&slot, None);
         }
+        for slot in self.repairs.due(now) {
+            self.damaged.insert(slot.clone());
+            self.slots.touch(&slot, None);
+        }
         let owned = self.actual.counts().owned;
         let deletes = self.in_flight.deletes();
         self.brake
@@ -110,7 +114,11 @@ impl<L: Layout> Engine<L> {
             } else {
                 self.kept.remove(&slot);
             }
-            let puts = std::mem::take(&mut found.difference.puts);
+            let mut puts = std::mem::take(&mut found.difference.puts);
+            let is_repair = self.damaged.remove(&slot) && since.is_none();
+            if is_repair && !puts.is_empty() && !self.repairs.allows(&slot, now) {
+                puts.clear();
+            }
             let (mut taken, mut is_whole) = (0, true);
             for op in puts {
                 match draft.add(op, &self.layout) {

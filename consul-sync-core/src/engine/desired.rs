@@ -198,13 +198,14 @@ impl Desired {
     }
 
     fn forget_rejection(&mut self, key: &Key) {
-        if self.rejected.remove(key).is_some() && !self.services.contains_key(key) {
-            if let Some(count) = self.unknown.get_mut(key.namespace()) {
-                *count -= 1;
-                if *count == 0 {
-                    self.unknown.remove(key.namespace());
-                    self.is_relieved = true;
-                }
+        if self.rejected.remove(key).is_some()
+            && !self.services.contains_key(key)
+            && let Some(count) = self.unknown.get_mut(key.namespace())
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.unknown.remove(key.namespace());
+                self.is_relieved = true;
             }
         }
     }

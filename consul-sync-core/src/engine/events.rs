@@ -117,6 +117,9 @@ impl<L: Layout> Engine<L> {
             self.actual.mark_seen(slot);
             self.slots.doubt(slot);
         } else if self.actual.set(slot, held) {
+            if self.actual.listing.is_listed() {
+                self.damaged.insert(slot.clone());
+            }
             self.slots.touch(slot, None);
         }
     }

@@ -1,11 +1,8 @@
 //! Records that the sink refused: they wait, their neighbours do not.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use super::alarm::Alarm;
 use crate::{Record, RecordId, RetrySettings, Slot};
 
 /// Refused records by slot, and when each slot is to be tried again.
@@ -13,7 +10,7 @@ use crate::{Record, RecordId, RetrySettings, Slot};
 pub(crate) struct Quarantine<R: Record> {
     settings: RetrySettings,
     slots: BTreeMap<Slot, BTreeMap<RecordId, Refusal<R>>>,
-    wake: BTreeSet<(Duration, Slot)>,
+    alarm: Alarm,
     len: usize,
 }
 
@@ -29,7 +26,7 @@ impl<R: Record> Quarantine<R> {
         Self {
             settings,
             slots: BTreeMap::new(),
-            wake: BTreeSet::new(),
+            alarm: Alarm::default(),
             len: 0,
         }
     }
@@ -46,7 +43,7 @@ impl<R: Record> Quarantine<R> {
             }
         };
         let until = now.saturating_add(self.settings.pause(failures));
-        self.wake.insert((until, slot.clone()));
+        self.alarm.set(until, slot);
         let id = record.id().clone();
         slot_refusals.insert(
             id,
@@ -79,14 +76,9 @@ impl<R: Record> Quarantine<R> {
     /// Slots with a refusal whose time has come.
     pub(crate) fn due(&mut self, now: Duration) -> Vec<Slot> {
         let mut due = Vec::new();
-        while let Some((at, _)) = self.wake.first() {
-            if *at > now {
-                break;
-            }
-            if let Some((_, slot)) = self.wake.pop_first() {
-                if self.slots.contains_key(&slot) {
-                    due.push(slot);
-                }
+        while let Some(slot) = self.alarm.pop(now) {
+            if self.slots.contains_key(&slot) {
+                due.push(slot);
             }
         }
         due
@@ -94,7 +86,7 @@ impl<R: Record> Quarantine<R> {
 
     /// When the next slot is due.
     pub(crate) fn next(&self) -> Option<Duration> {
-        self.wake.first().map(|(at, _)| *at)
+        self.alarm.next()
     }
 
     /// How many records wait.

@@ -89,11 +89,11 @@ impl Slots {
 
     /// Operations on the slot were handed out. `again`: it has more to do after them.
     pub(crate) fn hand_out(&mut self, slot: &Slot, since: Option<Duration>, more: bool) {
-        if let Some(entry) = self.states.get_mut(slot) {
-            if let State::Busy { again, .. } = &mut entry.state {
-                *again |= more;
-                return;
-            }
+        if let Some(entry) = self.states.get_mut(slot)
+            && let State::Busy { again, .. } = &mut entry.state
+        {
+            *again |= more;
+            return;
         }
         let state = State::Busy {
             again: more,

@@ -1,6 +1,10 @@
 //! An engine and a destination in memory, driven step by step, with the rules checked at every step.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use consul_sync_core::{
     Batch, Engine, Event, Key, Layout, Outcome, Record, Service, Settings, Sink, Slot, Standing,
@@ -201,7 +205,7 @@ impl World {
         &self,
         services: impl IntoIterator<Item = &'a Service>,
     ) -> Vec<(Slot, Arc<MemoryRecord>)> {
-        let mut claims: std::collections::BTreeMap<Slot, Vec<Arc<Service>>> = Default::default();
+        let mut claims: BTreeMap<Slot, Vec<Arc<Service>>> = BTreeMap::new();
         for service in services {
             let slot = self.sink.place(service).expect("has a place");
             claims
