@@ -15,20 +15,15 @@ use serde::{
 /// `T` must be a scalar, a sequence of soft items, or a struct of soft fields: then a value of the wrong type
 /// is noticed before anything of it was consumed, and can be skipped as a whole. This needs no second copy of
 /// the object, unlike decoding through a tree of JSON values.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Soft<T> {
     /// Not there, or `null`.
+    #[default]
     Absent,
     /// A value of the right type.
     Good(T),
     /// Something else, and what is wrong with it.
     Bad(Box<str>),
-}
-
-impl<T> Default for Soft<T> {
-    fn default() -> Self {
-        Self::Absent
-    }
 }
 
 impl<T> Soft<T> {

@@ -1,0 +1,254 @@
+//! What the reader of the events is told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use consul_sync_core::{Event, Key, Rejection, Service};
+
+use super::{Index, Phase, kinds::LastGood, record::Record};
+use crate::{
+    slim::{IngressBody, NodeBody},
+    translate::{Head, Inputs, Slice, service},
+};
+
+type Events = Vec<Event<Key, Arc<Service>>>;
+
+/// What follows for one service.
+enum Desired {
+    /// It is not exported.
+    Nothing,
+    Rejected(Rejection),
+    Service(Service),
+}
+
+impl Index {
+    /// What changed since the last call.
+    ///
+    /// Empty until every needed kind was listed completely. Then once everything, from
+    /// [`Event::RelistStarted`] to [`Event::RelistDone`]; afterwards only what is different from what was last
+    /// said. After [`Change::Lost`](super::Change::Lost) changes still come, and when the kind was listed again,
+    /// everything comes again, so that the reader is whole again.
+    pub fn drain(&mut self) -> Vec<Event<Key, Arc<Service>>> {
+        let complete = self.incomplete().is_empty();
+        match self.phase {
+            Phase::Fresh if !complete => Vec::new(),
+            Phase::Fresh | Phase::Lost if complete => self.everything(),
+            _ => self.changes(),
+        }
+    }
+
+    fn changes(&mut self) -> Events {
+        let mut events = Events::new();
+        for key in std::mem::take(&mut self.due) {
+            self.say(key, false, &mut events);
+        }
+        events
+    }
+
+    fn everything(&mut self) -> Events {
+        let fresh = self.phase == Phase::Fresh;
+        self.phase = Phase::Whole;
+        let due = std::mem::take(&mut self.due);
+        let listed = self.services.iter().map(|(key, _)| key);
+        let known = self
+            .records
+            .iter()
+            .filter(|(_, record)| record.is_known())
+            .map(|(key, _)| key);
+        let keys: BTreeSet<Key> = listed.chain(known).cloned().collect();
+        let mut events = Vec::with_capacity(keys.len() + 2);
+        events.push(Event::RelistStarted);
+        for key in keys {
+            if fresh || due.contains(&key) {
+                self.say(key, true, &mut events);
+            } else {
+                self.repeat(key, &mut events);
+            }
+        }
+        events.push(Event::RelistDone);
+        events
+    }
+
+    /// Says what holds for a service by now; outside a listing only when it is something else than before.
+    fn say(&mut self, key: Key, listing: bool, events: &mut Events) {
+        let (desired, nodes) = self.desired(&key);
+        self.follow_nodes(&key, &nodes);
+        if let Desired::Service(service) = &desired {
+            self.work.translations += 1;
+            self.work.instances += service.instances.len() as u64;
+        }
+        match desired {
+            Desired::Nothing => {
+                let Some(record) = self.records.get_mut(&key) else {
+                    return;
+                };
+                let known = record.is_known();
+                record.said = None;
+                record.rejected = None;
+                self.forget_idle(&key);
+                // In a listing, what is not mentioned is gone.
+                if known && !listing {
+                    events.push(Event::Removed(key));
+                }
+            }
+            Desired::Rejected(rejection) => {
+                let record = self.records.entry(key.clone()).or_default();
+                if listing || record.rejected.as_ref() != Some(&rejection) {
+                    record.rejected = Some(rejection.clone());
+                    events.push(Event::Rejected(key, rejection));
+                }
+            }
+            Desired::Service(service) => {
+                let record = self.records.entry(key.clone()).or_default();
+                let said = record.said.take();
+                self.work.comparisons += 1;
+                let (service, same) = match said {
+                    Some(said) if *said == service => (said, true),
+                    _ => (Arc::new(service), false),
+                };
+                record.said = Some(Arc::clone(&service));
+                let recovered = record.rejected.take().is_some();
+                if listing || recovered || !same {
+                    events.push(Event::Upserted(key, service));
+                }
+            }
+        }
+    }
+
+    /// Says again what was last said of a service that nothing changed for.
+    fn repeat(&self, key: Key, events: &mut Events) {
+        let Some(record) = self.records.get(&key) else {
+            return;
+        };
+        match (&record.rejected, &record.said) {
+            (Some(rejection), _) => events.push(Event::Rejected(key, rejection.clone())),
+            (None, Some(service)) => events.push(Event::Upserted(key, Arc::clone(service))),
+            (None, None) => {}
+        }
+    }
+
+    /// What follows for a service, and the nodes that this depends on.
+    fn desired(&self, key: &Key) -> (Desired, BTreeSet<Arc<str>>) {
+        let mut nodes = BTreeSet::new();
+        let desired = self
+            .try_desired(key, &mut nodes)
+            .unwrap_or_else(Desired::Rejected);
+        (desired, nodes)
+    }
+
+    fn try_desired(&self, key: &Key, nodes: &mut BTreeSet<Arc<str>>) -> Result<Desired, Rejection> {
+        let Some(head) = self.services.get(key) else {
+            return Ok(Desired::Nothing);
+        };
+        if matches!(head, Ok(None)) || !self.selects_namespace(key.namespace())? {
+            return Ok(Desired::Nothing);
+        }
+        let head = match head {
+            Ok(Some(head)) => head,
+            Ok(None) => return Ok(Desired::Nothing),
+            Err(rejection) => return Err(rejection.clone()),
+        };
+        let none = Record::default();
+        let record = self.records.get(key).unwrap_or(&none);
+        let slices = self.slices_of(head, key, record)?;
+        if head.follows_nodes() {
+            nodes.extend(
+                slices
+                    .iter()
+                    .flat_map(|slice| slice.nodes(&self.words))
+                    .cloned(),
+            );
+        }
+        let addresses = self.addresses_of(nodes)?;
+        Ok(Desired::Service(service(&Inputs {
+            settings: &self.settings,
+            words: &self.words,
+            head,
+            slices,
+            ingresses: self.ingresses_of(head, key, record)?,
+            node: &|name| addresses.get(name).copied(),
+        })))
+    }
+
+    fn selects_namespace(&self, namespace: &Arc<str>) -> Result<bool, Rejection> {
+        if !self.needs.namespaces {
+            return Ok(true);
+        }
+        match self.namespaces.get(&Key::new("", Arc::clone(namespace))) {
+            None => Ok(false),
+            Some(namespace) => match (namespace.good, &namespace.problem) {
+                (Some(selected), _) => Ok(selected),
+                (None, Some(problem)) => Err(problem.clone()),
+                (None, None) => Ok(false),
+            },
+        }
+    }
+
+    fn slices_of(&self, head: &Head, key: &Key, record: &Record) -> Result<Vec<&Slice>, Rejection> {
+        let mut slices = Vec::new();
+        let names = if head.follows_slices() {
+            record.slices.as_slice()
+        } else {
+            &[]
+        };
+        for name in names {
+            let found = self
+                .slices
+                .get(&Key::new(Arc::clone(key.namespace()), Arc::clone(name)));
+            if let Some(slice) = found {
+                slices.push(slice.body.as_ref().map_err(Clone::clone)?);
+            }
+        }
+        Ok(slices)
+    }
+
+    fn ingresses_of(
+        &self,
+        head: &Head,
+        key: &Key,
+        record: &Record,
+    ) -> Result<Vec<&IngressBody>, Rejection> {
+        let mut ingresses = Vec::new();
+        let names = if head.follows_ingresses() {
+            record.ingresses.as_slice()
+        } else {
+            &[]
+        };
+        for name in names {
+            let found = self
+                .ingresses
+                .get(&Key::new(Arc::clone(key.namespace()), Arc::clone(name)));
+            if let Some(ingress) = found {
+                ingresses.push(ingress.body.as_ref().map_err(Clone::clone)?);
+            }
+        }
+        Ok(ingresses)
+    }
+
+    /// Those of the nodes that are known.
+    fn addresses_of<'a>(
+        &'a self,
+        nodes: &'a BTreeSet<Arc<str>>,
+    ) -> Result<BTreeMap<&'a str, &'a NodeBody>, Rejection> {
+        let mut found = BTreeMap::new();
+        let cluster: Arc<str> = Arc::default();
+        for name in nodes {
+            match self
+                .nodes
+                .get(&Key::new(Arc::clone(&cluster), Arc::clone(name)))
+            {
+                Some(LastGood {
+                    good: Some(node), ..
+                }) => drop(found.insert(name.as_ref(), node)),
+                Some(LastGood {
+                    problem: Some(problem),
+                    ..
+                }) => return Err(problem.clone()),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+}

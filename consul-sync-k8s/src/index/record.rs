@@ -1,0 +1,119 @@
+//! What belongs to each service, and what was said of it.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use consul_sync_core::{Key, Rejection, Service};
+
+use super::Index;
+
+/// What belongs to one service, and what was said of it.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    /// The names of its EndpointSlices, sorted, whether or not the Service exists.
+    pub(super) slices: Vec<Arc<str>>,
+    /// The names of the Ingresses that name it, sorted.
+    pub(super) ingresses: Vec<Arc<str>>,
+    /// The nodes that it follows, sorted.
+    pub(super) nodes: Box<[Arc<str>]>,
+    /// The last value that was upserted and not removed since.
+    pub(super) said: Option<Arc<Service>>,
+    /// The rejection that was sent since then.
+    pub(super) rejected: Option<Rejection>,
+}
+
+/// A kind of object that belongs to services.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Member {
+    Slice,
+    Ingress,
+}
+
+impl Record {
+    /// Whether the reader knows the service.
+    pub(super) fn is_known(&self) -> bool {
+        self.said.is_some() || self.rejected.is_some()
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.is_known()
+            && self.slices.is_empty()
+            && self.ingresses.is_empty()
+            && self.nodes.is_empty()
+    }
+
+    fn members(&mut self, member: Member) -> &mut Vec<Arc<str>> {
+        match member {
+            Member::Slice => &mut self.slices,
+            Member::Ingress => &mut self.ingresses,
+        }
+    }
+}
+
+impl Index {
+    /// Notes that an object changed, which belonged to some services and now belongs to others.
+    pub(super) fn relink(
+        &mut self,
+        member: Member,
+        object: &Key,
+        before: &[&Arc<str>],
+        after: &[&Arc<str>],
+    ) {
+        for service in before {
+            let key = Key::new(Arc::clone(object.namespace()), Arc::clone(service));
+            self.touch(&key);
+            if after.contains(service) {
+                continue;
+            }
+            if let Some(record) = self.records.get_mut(&key) {
+                let members = record.members(member);
+                if let Ok(at) = members.binary_search(object.name()) {
+                    members.remove(at);
+                }
+                self.forget_idle(&key);
+            }
+        }
+        for service in after {
+            let key = Key::new(Arc::clone(object.namespace()), Arc::clone(service));
+            self.touch(&key);
+            let members = self.records.entry(key).or_default().members(member);
+            if let Err(at) = members.binary_search(object.name()) {
+                members.insert(at, Arc::clone(object.name()));
+                members.shrink_to_fit();
+            }
+        }
+    }
+
+    /// Notes the nodes that a service follows from now on.
+    pub(super) fn follow_nodes(&mut self, key: &Key, nodes: &BTreeSet<Arc<str>>) {
+        let before = self
+            .records
+            .get(key)
+            .map(|record| record.nodes.as_ref())
+            .unwrap_or_default();
+        if before.iter().eq(nodes.iter()) {
+            return;
+        }
+        for node in before.iter().filter(|node| !nodes.contains(*node)) {
+            if let Some(services) = self.by_node.get_mut(node) {
+                services.remove(key);
+                if services.is_empty() {
+                    self.by_node.remove(node);
+                }
+            }
+        }
+        for node in nodes {
+            self.by_node
+                .entry(Arc::clone(node))
+                .or_default()
+                .insert(key.clone());
+        }
+        self.records.entry(key.clone()).or_default().nodes = nodes.iter().cloned().collect();
+    }
+
+    /// Drops the record of a service that nothing belongs to and nothing was said of.
+    pub(super) fn forget_idle(&mut self, key: &Key) {
+        if self.records.get(key).is_some_and(Record::is_idle) {
+            self.records.remove(key);
+        }
+    }
+}
