@@ -1,51 +1,232 @@
-//! The rights that the chosen settings need, in Kubernetes' own terms.
+//! The rights that the chosen settings need, in Kubernetes' own terms: one list, from which the watches, the
+//! preflight and the shipped RBAC rules are made, so that they cannot drift apart.
 
-use std::fmt;
+mod render;
+mod verb;
 
-/// A verb of the Kubernetes API, as RBAC names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Verb {
-    /// One object by name.
-    Get,
-    /// A collection.
-    List,
-    /// The changes of a collection.
-    Watch,
-    /// A new object.
-    Create,
-    /// A whole object replaced.
-    Update,
-    /// A part of an object changed.
-    Patch,
-    /// One object removed.
-    Delete,
-    /// A whole collection removed.
-    DeleteCollection,
+use std::sync::Arc;
+
+pub use render::Subject;
+pub use verb::Verb;
+
+use crate::{
+    ExportSettings,
+    slim::{EndpointSliceBody, IngressBody, Kind, NamespaceBody, NodeBody, ServiceBody},
+};
+
+/// More namespaces than this are watched as all of them: each is a connection of its own for each kind.
+const NAMESPACES: usize = 8;
+
+/// The namespace whose UID stands for the cluster.
+pub(crate) const KUBE_SYSTEM: &str = "kube-system";
+
+/// One right: a verb on a resource, somewhere.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    /// The namespace that it is needed in; none: everywhere.
+    pub namespace: Option<Arc<str>>,
+    /// The API group, empty for the core group.
+    pub group: &'static str,
+    /// The resource, by its plural.
+    pub resource: &'static str,
+    /// The one object that it is needed on; none: every one.
+    pub name: Option<&'static str>,
+    /// The verb.
+    pub verb: Verb,
 }
 
-impl Verb {
-    /// The verb as RBAC writes it.
-    ///
-    /// ```
-    /// use consul_sync_k8s::Verb;
-    /// assert_eq!(Verb::List.as_str(), "list");
-    /// ```
-    pub fn as_str(self) -> &'static str {
+/// Every right that some settings need, and no other.
+///
+/// # Examples
+/// ```
+/// use consul_sync_k8s::{ExportSettings, NodePorts, Rights, Subject};
+/// let settings = ExportSettings {
+///     source_namespace: Some("shop".to_owned()),
+///     node_ports: NodePorts::Off,
+///     ..ExportSettings::default()
+/// };
+/// // With an owner that the operator names, rights in one namespace are enough.
+/// let rights = Rights::needed(&settings, false);
+/// assert!(rights.iter().all(|right| right.namespace.as_deref() == Some("shop")));
+/// let yaml = rights.to_yaml(&Subject::default());
+/// assert!(yaml.contains("kind: Role\n") && !yaml.contains("kind: ClusterRole\n"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rights {
+    rights: Vec<Right>,
+}
+
+/// Where objects that live in namespaces are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// In every namespace; also for kinds that live in none. Needs a ClusterRole.
+    Everywhere,
+    /// In these alone: a Role in each is enough.
+    Namespaces(Arc<[Arc<str>]>),
+}
+
+impl Scope {
+    /// The fewest places that the settings can do with.
+    pub(crate) fn of(settings: &ExportSettings) -> Self {
+        let named: Vec<Arc<str>> = match &settings.source_namespace {
+            Some(only) => vec![only.as_str().into()],
+            None if settings.allow_namespaces.contains("*") => return Self::Everywhere,
+            None => settings
+                .allow_namespaces
+                .iter()
+                .map(|name| name.as_str().into())
+                .collect(),
+        };
+        let named: Arc<[Arc<str>]> = named
+            .into_iter()
+            .filter(|name| settings.allows_namespace(name))
+            .collect();
+        if named.len() > NAMESPACES {
+            Self::Everywhere
+        } else {
+            Self::Namespaces(named)
+        }
+    }
+
+    fn namespaces(&self) -> Vec<Option<Arc<str>>> {
         match self {
-            Self::Get => "get",
-            Self::List => "list",
-            Self::Watch => "watch",
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Patch => "patch",
-            Self::Delete => "delete",
-            Self::DeleteCollection => "deletecollection",
+            Self::Everywhere => vec![None],
+            Self::Namespaces(names) => names.iter().map(|name| Some(Arc::clone(name))).collect(),
         }
     }
 }
 
-impl fmt::Display for Verb {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+impl Rights {
+    /// The rights that the settings need. `identity`: whether the owner is read from the cluster, which needs the
+    /// right to read namespace `kube-system`.
+    pub fn needed(settings: &ExportSettings, identity: bool) -> Self {
+        let needs = settings.needs();
+        let scope = Scope::of(settings);
+        let mut rights = Vec::new();
+        let mut watched = |wanted: bool, group, resource, places: &[Option<Arc<str>>]| {
+            if wanted {
+                for namespace in places {
+                    rights.extend([Verb::List, Verb::Watch].map(|verb| Right {
+                        namespace: namespace.clone(),
+                        group,
+                        resource,
+                        name: None,
+                        verb,
+                    }));
+                }
+            }
+        };
+        let places = scope.namespaces();
+        watched(
+            needs.services,
+            ServiceBody::GROUP,
+            ServiceBody::PLURAL,
+            &places,
+        );
+        watched(
+            needs.slices,
+            EndpointSliceBody::GROUP,
+            EndpointSliceBody::PLURAL,
+            &places,
+        );
+        watched(
+            needs.ingresses,
+            IngressBody::GROUP,
+            IngressBody::PLURAL,
+            &places,
+        );
+        watched(needs.nodes, NodeBody::GROUP, NodeBody::PLURAL, &[None]);
+        watched(
+            needs.namespaces,
+            NamespaceBody::GROUP,
+            NamespaceBody::PLURAL,
+            &[None],
+        );
+        if identity {
+            // RBAC counts a namespace as being in itself, so that a Role there is enough.
+            let everywhere = rights.iter().any(|right| right.namespace.is_none());
+            rights.push(Right {
+                namespace: (!everywhere).then(|| KUBE_SYSTEM.into()),
+                group: NamespaceBody::GROUP,
+                resource: NamespaceBody::PLURAL,
+                name: Some(KUBE_SYSTEM),
+                verb: Verb::Get,
+            });
+        }
+        rights.sort();
+        Self { rights }
+    }
+
+    /// Each right, by place, group and resource.
+    pub fn iter(&self) -> impl Iterator<Item = &Right> {
+        self.rights.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::NodePorts;
+
+    fn words(rights: &Rights) -> Vec<String> {
+        rights
+            .iter()
+            .map(|right| {
+                let place = right.namespace.as_deref().unwrap_or("*");
+                let name = right
+                    .name
+                    .map_or_else(String::new, |name| format!("/{name}"));
+                format!("{place}: {} {}{name}", right.verb, right.resource)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_defaults_need_services_slices_and_nodes_everywhere_and_the_identity() {
+        assert_eq!(
+            words(&Rights::needed(&ExportSettings::default(), true)),
+            [
+                "*: get namespaces/kube-system",
+                "*: list nodes",
+                "*: watch nodes",
+                "*: list services",
+                "*: watch services",
+                "*: list endpointslices",
+                "*: watch endpointslices",
+            ]
+        );
+    }
+
+    #[test]
+    fn one_namespace_without_node_ports_needs_nothing_of_the_cluster() {
+        let settings = ExportSettings {
+            allow_namespaces: BTreeSet::from(["shop".to_owned()]),
+            node_ports: NodePorts::Off,
+            ingress: true,
+            ..ExportSettings::default()
+        };
+        let rights = Rights::needed(&settings, true);
+        assert!(
+            rights.iter().all(|right| right.namespace.is_some()),
+            "{rights:?}"
+        );
+        assert!(words(&rights).contains(&"kube-system: get namespaces/kube-system".to_owned()));
+        assert!(words(&rights).contains(&"shop: watch ingresses".to_owned()));
+    }
+
+    #[test]
+    fn denied_namespaces_are_not_watched_and_many_are_watched_as_all() {
+        let mut settings = ExportSettings {
+            allow_namespaces: BTreeSet::from(["a".to_owned(), "b".to_owned()]),
+            deny_namespaces: BTreeSet::from(["b".to_owned()]),
+            ..ExportSettings::default()
+        };
+        assert_eq!(Scope::of(&settings), Scope::Namespaces(["a".into()].into()));
+        settings.allow_namespaces = (0..9).map(|at| format!("n{at}")).collect();
+        assert_eq!(Scope::of(&settings), Scope::Everywhere);
+        settings.deny_namespaces = BTreeSet::from(["*".to_owned()]);
+        assert_eq!(Scope::of(&settings), Scope::Namespaces([].into()));
     }
 }

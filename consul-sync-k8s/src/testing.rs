@@ -11,6 +11,7 @@
 
 mod access;
 mod answer;
+mod answering;
 mod call;
 mod cluster;
 mod fault;
@@ -18,9 +19,11 @@ mod kind;
 mod local;
 mod patch;
 mod read;
+mod rules;
 mod selector;
 mod server;
 mod service;
+mod state;
 mod status;
 mod store;
 mod watch;

@@ -154,7 +154,10 @@ impl Token {
             self.page,
             self.start
         );
-        text.bytes().map(|byte| format!("{byte:02x}")).collect()
+        text.bytes()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+            .collect()
     }
 
     fn read(token: &str) -> Option<Self> {

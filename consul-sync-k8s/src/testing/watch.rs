@@ -13,9 +13,9 @@ use tokio::{
 use super::{
     answer::Severed,
     call::Call,
-    cluster::Shared as Cluster,
     kind::Target,
     selector::Selector,
+    state::Shared,
     status::Failure,
     store::{Change, Store, kind_of},
 };
@@ -116,7 +116,7 @@ pub(super) fn start(
 
 /// One open watch.
 pub(super) struct Watcher {
-    cluster: Arc<Cluster>,
+    cluster: Arc<Shared>,
     target: Target,
     selector: Selector,
     position: u64,
@@ -138,7 +138,7 @@ enum State {
 
 impl Watcher {
     pub(super) fn new(
-        cluster: Arc<Cluster>,
+        cluster: Arc<Shared>,
         call: &Call,
         target: Target,
         start: Start,
@@ -247,7 +247,7 @@ impl Watcher {
             WatchFault::Line(line) => self.lines.push_back(format!("{line}\n")),
             WatchFault::Bookmark(version) => {
                 self.lines
-                    .push_back(bookmark(&self.target, version.as_deref(), false))
+                    .push_back(bookmark(&self.target, version.as_deref(), false));
             }
         }
     }
