@@ -52,6 +52,9 @@ impl Etcd {
             ("initial-advertise-peer-urls", peer_url.clone()),
             ("initial-cluster", format!("testbed={peer_url}")),
             ("unsafe-no-fsync", "true".to_owned()),
+            // The one member has nobody to wait for; at the usual second it would.
+            ("heartbeat-interval", "10".to_owned()),
+            ("election-timeout", "100".to_owned()),
             ("log-level", "warn".to_owned()),
         ];
         let launch = Launch {

@@ -1,0 +1,36 @@
+# `make help` lists the targets. Everything they need beside Rust they fetch or build themselves.
+
+# make demo SERVERS=real|embedded|auto KEEP=1
+SERVERS ?= auto
+KEEP ?=
+# Extra arguments of `cargo test`, as in: make test ARGS='-p consul-sync-core'
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test servers lint clean-servers
+
+help: ## Show this list
+	@echo 'usage: make TARGET'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## See it work: SERVERS=real builds and uses real servers, KEEP=1 leaves it running
+ifeq ($(SERVERS),real)
+	@dev/servers/build
+endif
+	cargo build --release -p consul-sync-bin -p consul-sync-demo
+	@cargo run --quiet --release -p consul-sync-demo -- --servers $(SERVERS) $(if $(KEEP),--keep)
+
+test: ## Run all tests, against real servers, which are built once where Go is installed
+	@dev/test $(ARGS)
+
+servers: ## Build the real servers into a cache outside the tree (etcd, kube-apiserver, Consul)
+	@dev/servers/build
+
+lint: ## Check formatting, lints and documentation
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --all-features --no-deps
+
+clean-servers: ## Delete the built servers
+	@cache=$$(dev/servers/build --cache) && rm -rf "$$cache" && echo "deleted $$cache"
