@@ -1,1 +1,443 @@
+mod faults;
+mod laws;
+mod work;
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use consul_sync_core::{Event, Key, Service};
+use serde_json::{Value, json};
+
+use super::{Change, Index, Update};
+use crate::{ExportSettings, NodePorts, slim};
+
+/// What a reader of the events holds: the table of an engine.
+#[derive(Debug, Default)]
+struct Reader {
+    services: BTreeMap<Key, Arc<Service>>,
+    rejected: BTreeMap<Key, String>,
+    listing: Option<BTreeSet<Key>>,
+    listings: usize,
+}
+
+impl Reader {
+    /// Takes events in, and returns them as short lines.
+    fn read(&mut self, index: &mut Index) -> Vec<String> {
+        let mut lines = Vec::new();
+        for event in index.drain() {
+            match event {
+                Event::RelistStarted => {
+                    self.listing = Some(BTreeSet::new());
+                    lines.push("<".to_owned());
+                }
+                Event::Upserted(key, service) => {
+                    lines.push(format!("+{key}"));
+                    self.heard(&key);
+                    self.rejected.remove(&key);
+                    self.services.insert(key, service);
+                }
+                Event::Removed(key) => {
+                    lines.push(format!("-{key}"));
+                    let known =
+                        self.services.remove(&key).is_some() | self.rejected.remove(&key).is_some();
+                    assert!(known, "removed twice: {key}");
+                }
+                Event::Rejected(key, rejection) => {
+                    lines.push(format!("!{key}"));
+                    self.heard(&key);
+                    self.rejected.insert(key, rejection.to_string());
+                }
+                Event::RelistDone => {
+                    lines.push(">".to_owned());
+                    let heard = self.listing.take().expect("a listing has begun");
+                    self.services.retain(|key, _| heard.contains(key));
+                    self.rejected.retain(|key, _| heard.contains(key));
+                    self.listings += 1;
+                }
+            }
+        }
+        assert!(self.listing.is_none(), "a listing is drained whole");
+        lines
+    }
+
+    fn heard(&mut self, key: &Key) {
+        if let Some(listing) = &mut self.listing {
+            listing.insert(key.clone());
+        }
+    }
+
+    /// The instances of a service, as `address status`.
+    fn instances(&self, namespace: &str, name: &str) -> Vec<String> {
+        let service = self.services.get(&Key::new(namespace, name));
+        let instances = service
+            .map(|service| service.instances.as_slice())
+            .unwrap_or_default();
+        let status = |i: &consul_sync_core::Instance| {
+            i.check
+                .as_ref()
+                .map_or("unchecked", |check| check.status.as_str())
+        };
+        instances
+            .iter()
+            .map(|i| format!("{} {}", i.address, status(i)))
+            .collect()
+    }
+}
+
+fn decode<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn service(name: &str, version: u32, spec: Value) -> slim::Service {
+    decode(json!({
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("u-{name}"), "resourceVersion": version.to_string()},
+        "spec": spec,
+    }))
+}
+
+fn cluster_ip(name: &str) -> slim::Service {
+    service(name, 1, json!({"ports": [{"port": 80}]}))
+}
+
+fn node_port(name: &str) -> slim::Service {
+    service(
+        name,
+        1,
+        json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080}]}),
+    )
+}
+
+fn slice(name: &str, of: &str, version: u32, endpoints: Value) -> slim::EndpointSlice {
+    decode(json!({
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("u-{name}"), "resourceVersion": version.to_string(),
+                     "labels": {"kubernetes.io/service-name": of}},
+        "addressType": "IPv4",
+        "ports": [{"name": "", "port": 8080}],
+        "endpoints": endpoints,
+    }))
+}
+
+fn endpoints(addresses: &[&str]) -> Value {
+    addresses
+        .iter()
+        .map(|address| json!({"addresses": [address]}))
+        .collect()
+}
+
+fn on_node(node: &str, addresses: &[&str]) -> Value {
+    addresses
+        .iter()
+        .map(|address| json!({"addresses": [address], "nodeName": node}))
+        .collect()
+}
+
+fn node(name: &str, version: u32, address: &str) -> slim::Node {
+    decode(json!({
+        "metadata": {"name": name, "uid": format!("u-{name}"), "resourceVersion": version.to_string()},
+        "status": {"addresses": [{"type": "ExternalIP", "address": address}]},
+    }))
+}
+
+fn namespace(name: &str, version: u32, labels: Value) -> slim::Namespace {
+    decode(
+        json!({"metadata": {"name": name, "resourceVersion": version.to_string(), "labels": labels}}),
+    )
+}
+
+fn ingress(name: &str, version: u32, host: &str, service: &str) -> slim::Ingress {
+    decode(json!({
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("u-{name}"), "resourceVersion": version.to_string()},
+        "spec": {"rules": [{"host": host, "http": {"paths": [{"path": "/", "backend": {"service": {"name": service}}}]}}]},
+    }))
+}
+
+fn list<T>(index: &mut Index, objects: impl IntoIterator<Item = T>)
+where
+    Update: From<Change<T>>,
+{
+    index.apply(Change::<T>::RelistStarted);
+    for object in objects {
+        index.apply(Change::Upserted(object));
+    }
+    index.apply(Change::<T>::RelistDone);
+}
+
+/// Settings that need Services and EndpointSlices only.
+fn lean() -> ExportSettings {
+    ExportSettings {
+        node_ports: NodePorts::Off,
+        ..ExportSettings::default()
+    }
+}
+
+/// Settings that need every kind.
+fn all_kinds() -> ExportSettings {
+    ExportSettings {
+        ingress: true,
+        namespace_selector: "sync=yes".parse().unwrap(),
+        ..ExportSettings::default()
+    }
+}
+
+/// An index that listed these, and a reader that read them.
+fn listed(
+    settings: ExportSettings,
+    services: Vec<slim::Service>,
+    slices: Vec<slim::EndpointSlice>,
+) -> (Index, Reader) {
+    let mut index = Index::new(Arc::new(settings));
+    list(&mut index, services);
+    list(&mut index, slices);
+    list::<slim::Node>(&mut index, []);
+    list::<slim::Ingress>(&mut index, []);
+    list(&mut index, [namespace("shop", 1, json!({"sync": "yes"}))]);
+    let mut reader = Reader::default();
+    reader.read(&mut index);
+    assert_eq!(reader.listings, 1);
+    (index, reader)
+}
+
+#[test]
+fn afterwards_only_what_changed_is_said() {
+    let slices = vec![
+        slice("a-1", "a", 1, endpoints(&["10.0.0.1"])),
+        slice("b-1", "b", 1, endpoints(&["10.0.0.2"])),
+    ];
+    let (mut index, mut reader) = listed(lean(), vec![cluster_ip("a"), cluster_ip("b")], slices);
+    assert_eq!(reader.instances("shop", "a"), ["10.0.0.1 passing"]);
+    assert_eq!(reader.read(&mut index), [] as [String; 0]);
+
+    index.apply(Change::Upserted(slice(
+        "a-1",
+        "a",
+        2,
+        endpoints(&["10.0.0.1", "10.0.0.3"]),
+    )));
+    assert_eq!(reader.read(&mut index), ["+shop/a"]);
+    assert_eq!(
+        reader.instances("shop", "a"),
+        ["10.0.0.1 passing", "10.0.0.3 passing"]
+    );
+
+    index.apply(Change::Deleted(cluster_ip("b")));
+    assert_eq!(reader.read(&mut index), ["-shop/b"]);
+
+    // There and back again before anybody looked: nothing happened.
+    index.apply(Change::Upserted(slice("a-1", "a", 3, endpoints(&[]))));
+    index.apply(Change::Upserted(slice(
+        "a-1",
+        "a",
+        4,
+        endpoints(&["10.0.0.3", "10.0.0.1"]),
+    )));
+    assert_eq!(reader.read(&mut index), [] as [String; 0]);
+}
+
+#[test]
+fn deleting_one_slice_keeps_the_other_slices_instances() {
+    let slices = vec![
+        slice("a-1", "a", 1, endpoints(&["10.0.0.1"])),
+        slice("a-2", "a", 1, endpoints(&["10.0.0.2"])),
+    ];
+    let (mut index, mut reader) = listed(lean(), vec![cluster_ip("a")], slices);
+    index.apply(Change::Deleted(slice("a-1", "a", 2, endpoints(&[]))));
+    assert_eq!(reader.read(&mut index), ["+shop/a"]);
+    assert_eq!(reader.instances("shop", "a"), ["10.0.0.2 passing"]);
+}
+
+#[test]
+fn a_listing_with_the_same_content_says_nothing_and_translates_nothing() {
+    let services = || vec![cluster_ip("a"), cluster_ip("b")];
+    let slices = || vec![slice("a-1", "a", 1, endpoints(&["10.0.0.1"]))];
+    let (mut index, mut reader) = listed(lean(), services(), slices());
+    let before = index.work();
+    list(&mut index, services());
+    list(&mut index, slices());
+    assert_eq!(reader.read(&mut index), [] as [String; 0]);
+    assert_eq!(index.work(), before);
+}
+
+#[test]
+fn a_listing_removes_what_it_does_not_show() {
+    let slices = vec![
+        slice("a-1", "a", 1, endpoints(&["10.0.0.1"])),
+        slice("b-1", "b", 1, endpoints(&["10.0.0.2"])),
+    ];
+    let (mut index, mut reader) = listed(lean(), vec![cluster_ip("a"), cluster_ip("b")], slices);
+    index.apply(Change::<slim::Service>::RelistStarted);
+    index.apply(Change::Upserted(cluster_ip("a")));
+    assert_eq!(
+        reader.read(&mut index),
+        [] as [String; 0],
+        "not before the listing is complete"
+    );
+    index.apply(Change::<slim::Service>::RelistDone);
+    assert_eq!(reader.read(&mut index), ["-shop/b"]);
+    list(&mut index, [slice("b-1", "b", 1, endpoints(&["10.0.0.2"]))]);
+    assert_eq!(reader.read(&mut index), ["+shop/a"]);
+    assert_eq!(reader.instances("shop", "a"), [] as [String; 0]);
+}
+
+#[test]
+fn a_slice_that_comes_before_its_service_counts_when_the_service_comes() {
+    let (mut index, mut reader) = listed(lean(), vec![], vec![]);
+    index.apply(Change::Upserted(slice(
+        "a-1",
+        "a",
+        1,
+        endpoints(&["10.0.0.1"]),
+    )));
+    assert_eq!(reader.read(&mut index), [] as [String; 0]);
+    index.apply(Change::Upserted(cluster_ip("a")));
+    assert_eq!(reader.read(&mut index), ["+shop/a"]);
+    assert_eq!(reader.instances("shop", "a"), ["10.0.0.1 passing"]);
+}
+
+#[test]
+fn a_slice_that_moves_to_another_service_moves_its_instances() {
+    let slices = vec![slice("s", "a", 1, endpoints(&["10.0.0.1"]))];
+    let (mut index, mut reader) = listed(lean(), vec![cluster_ip("a"), cluster_ip("b")], slices);
+    index.apply(Change::Upserted(slice(
+        "s",
+        "b",
+        2,
+        endpoints(&["10.0.0.1"]),
+    )));
+    assert_eq!(reader.read(&mut index), ["+shop/a", "+shop/b"]);
+    assert_eq!(reader.instances("shop", "a"), [] as [String; 0]);
+    assert_eq!(reader.instances("shop", "b"), ["10.0.0.1 passing"]);
+}
+
+#[test]
+fn a_service_that_is_no_longer_exported_is_removed_and_comes_back() {
+    let (mut index, mut reader) = listed(lean(), vec![cluster_ip("a")], vec![]);
+    let mut off = cluster_ip("a");
+    off.metadata.annotations = Some(
+        [(
+            "consul.hashicorp.com/service-sync".to_owned(),
+            "false".to_owned(),
+        )]
+        .into(),
+    );
+    off.metadata.resource_version = Some("2".to_owned());
+    index.apply(Change::Upserted(off));
+    assert_eq!(reader.read(&mut index), ["-shop/a"]);
+    index.apply(Change::Upserted(service("a", 3, json!({}))));
+    assert_eq!(reader.read(&mut index), ["+shop/a"]);
+}
+
+#[test]
+fn instances_follow_the_addresses_of_their_nodes() {
+    let slices = vec![slice("a-1", "a", 1, on_node("n1", &["10.0.0.1"]))];
+    let (mut index, mut reader) = listed(ExportSettings::default(), vec![node_port("a")], slices);
+    assert_eq!(
+        reader.instances("shop", "a"),
+        [] as [String; 0],
+        "its node is not known"
+    );
+    index.apply(Change::Upserted(node("n1", 1, "192.0.2.1")));
+    assert_eq!(reader.read(&mut index), ["+shop/a"]);
+    assert_eq!(reader.instances("shop", "a"), ["192.0.2.1 passing"]);
+    index.apply(Change::Upserted(node("n1", 2, "192.0.2.9")));
+    assert_eq!(reader.read(&mut index), ["+shop/a"]);
+    assert_eq!(reader.instances("shop", "a"), ["192.0.2.9 passing"]);
+    index.apply(Change::Deleted(node("n1", 3, "192.0.2.9")));
+    assert_eq!(reader.read(&mut index), ["+shop/a"]);
+    assert_eq!(reader.instances("shop", "a"), [] as [String; 0]);
+}
+
+#[test]
+fn labels_of_a_namespace_select_all_services_in_it() {
+    let (mut index, mut reader) =
+        listed(all_kinds(), vec![cluster_ip("a"), cluster_ip("b")], vec![]);
+    assert_eq!(reader.services.len(), 2);
+    index.apply(Change::Upserted(namespace(
+        "shop",
+        2,
+        json!({"sync": "no"}),
+    )));
+    assert_eq!(reader.read(&mut index), ["-shop/a", "-shop/b"]);
+    index.apply(Change::Upserted(namespace(
+        "shop",
+        3,
+        json!({"sync": "yes", "other": "x"}),
+    )));
+    assert_eq!(reader.read(&mut index), ["+shop/a", "+shop/b"]);
+    let before = index.work();
+    index.apply(Change::Upserted(namespace(
+        "shop",
+        4,
+        json!({"sync": "yes"}),
+    )));
+    assert_eq!(reader.read(&mut index), [] as [String; 0]);
+    assert_eq!(index.work(), before, "selected as before");
+    index.apply(Change::Deleted(namespace("shop", 5, json!({}))));
+    assert_eq!(reader.read(&mut index), ["-shop/a", "-shop/b"]);
+}
+
+#[test]
+fn deleting_an_ingress_restores_the_services_own_addresses() {
+    let slices = vec![slice("a-1", "a", 1, endpoints(&["10.0.0.1"]))];
+    let (mut index, mut reader) =
+        listed(all_kinds(), vec![cluster_ip("a"), cluster_ip("b")], slices);
+    index.apply(Change::Upserted(ingress("i", 1, "a.example.com", "a")));
+    assert_eq!(reader.read(&mut index), ["+shop/a"]);
+    assert_eq!(reader.instances("shop", "a"), ["a.example.com passing"]);
+    index.apply(Change::Upserted(ingress("i", 2, "a.example.com", "b")));
+    assert_eq!(
+        reader.read(&mut index),
+        ["+shop/a"],
+        "b has no endpoints, with or without an Ingress"
+    );
+    assert_eq!(reader.instances("shop", "a"), ["10.0.0.1 passing"]);
+    index.apply(Change::Upserted(ingress("i", 3, "a.example.com", "a")));
+    reader.read(&mut index);
+    index.apply(Change::Deleted(ingress("i", 4, "a.example.com", "a")));
+    assert_eq!(reader.read(&mut index), ["+shop/a"]);
+    assert_eq!(reader.instances("shop", "a"), ["10.0.0.1 passing"]);
+}
+
+#[test]
+fn kinds_that_are_not_needed_are_ignored() {
+    let (mut index, mut reader) = listed(lean(), vec![cluster_ip("a")], vec![]);
+    index.apply(Change::<slim::Node>::Lost);
+    index.apply(Change::Upserted(ingress("i", 1, "a.example.com", "a")));
+    index.apply(Change::Upserted(namespace("shop", 2, json!({}))));
+    assert_eq!(reader.read(&mut index), [] as [String; 0]);
+    assert_eq!(index.incomplete(), [] as [&str; 0]);
+}
+
+#[test]
+fn objects_of_namespaces_that_are_not_exported_leave_no_trace() {
+    let settings = ExportSettings {
+        deny_namespaces: ["shop".to_owned()].into(),
+        ..lean()
+    };
+    let (index, reader) = listed(
+        settings,
+        vec![cluster_ip("a")],
+        vec![slice("a-1", "a", 1, endpoints(&["10.0.0.1"]))],
+    );
+    assert!(reader.services.is_empty());
+    assert!(index.records.is_empty());
+    assert_eq!(
+        index.services.iter().count() + index.slices.iter().count(),
+        0
+    );
+}
+
+#[test]
+fn what_is_gone_leaves_no_trace() {
+    let slices = vec![slice("a-1", "a", 1, on_node("n1", &["10.0.0.1"]))];
+    let (mut index, mut reader) = listed(all_kinds(), vec![node_port("a")], slices);
+    index.apply(Change::Upserted(ingress("i", 1, "a.example.com", "a")));
+    reader.read(&mut index);
+    assert_eq!(index.by_node.len(), 1);
+    list::<slim::Service>(&mut index, []);
+    list::<slim::EndpointSlice>(&mut index, []);
+    list::<slim::Ingress>(&mut index, []);
+    assert_eq!(reader.read(&mut index), ["-shop/a"]);
+    assert!(index.records.is_empty() && index.by_node.is_empty() && index.due.is_empty());
+}

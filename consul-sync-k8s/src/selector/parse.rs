@@ -149,12 +149,12 @@ fn is_label_text(text: &str) -> bool {
 
 #[derive(Clone, Copy, Debug)]
 enum Token<'a> {
-    Symbol(&'static str),
+    Symbol(&'a str),
     Word(&'a str),
 }
 
-impl Token<'_> {
-    fn text(&self) -> &str {
+impl<'a> Token<'a> {
+    fn text(self) -> &'a str {
         match self {
             Self::Symbol(text) | Self::Word(text) => text,
         }

@@ -5,9 +5,10 @@ use std::{fmt, marker::PhantomData};
 use serde::{
     Deserialize, Deserializer,
     de::{
-        Error, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor,
-        value::{MapAccessDeserializer, SeqAccessDeserializer},
+        Error, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+        value::MapAccessDeserializer,
     },
+    forward_to_deserialize_any,
 };
 
 /// A field that never fails the decoding of what holds it, whatever type of JSON stands there.
@@ -122,7 +123,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for SoftVisitor<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        match T::deserialize(SeqAccessDeserializer::new(&mut items)) {
+        match T::deserialize(Items(&mut items)) {
             Ok(value) => Ok(Soft::Good(value)),
             Err(problem) => {
                 while items.next_element::<IgnoredAny>()?.is_some() {}
@@ -139,6 +140,31 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for SoftVisitor<T> {
                 Ok(bad::<T, A::Error>(&problem))
             }
         }
+    }
+}
+
+/// A sequence that is none of a struct's forms: derived structs would take their fields from it in order.
+struct Items<A>(A);
+
+impl<'de, A: SeqAccess<'de>> Deserializer<'de> for Items<A> {
+    type Error = A::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, A::Error> {
+        visitor.visit_seq(self.0)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        Err(A::Error::invalid_type(Unexpected::Seq, &visitor))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 
@@ -211,6 +237,19 @@ mod tests {
         );
         let flag = outer.inner.take("inner").unwrap().unwrap().flag;
         assert!(flag.take("inner.flag").is_err());
+    }
+
+    #[test]
+    fn a_sequence_is_no_struct_even_an_empty_one() {
+        let outer: Outer = serde_json::from_str(r#"{"inner":[],"list":[]}"#).unwrap();
+        assert!(
+            outer
+                .inner
+                .take("inner")
+                .unwrap_err()
+                .starts_with("inner: invalid type: sequence")
+        );
+        assert_eq!(outer.list.take("list").unwrap().unwrap(), []);
     }
 
     #[test]
