@@ -40,8 +40,8 @@ use self::{
     settle::InFlight, slots::Slots,
 };
 use crate::{
-    AdapterError, Key, Layout, Plan, Record, RecordId, Rejection, Settings, Side, SideStatus, Slot,
-    Standing, SyncStatus, op::Authority,
+    AdapterError, ErrorKind, Key, Layout, Plan, Record, RecordId, Rejection, Settings, Side,
+    SideStatus, Slot, Standing, SyncStatus, op::Authority,
 };
 
 /// Joins what should be with what is, one slot at a time.
@@ -89,8 +89,7 @@ pub struct Engine<L: Layout> {
     blocked: BTreeMap<Slot, Vec<RecordId>>,
     refused: BTreeMap<Slot, Vec<(Key, Rejection)>>,
     in_flight: InFlight<L::Record>,
-    errors: [Option<String>; 2],
-    error_kinds: [Option<crate::ErrorKind>; 2],
+    errors: [Option<(ErrorKind, String)>; 2],
     notices: Vec<Notice>,
     last_lag: Option<Duration>,
     work: Work,
@@ -144,7 +143,6 @@ impl<L: Layout> Engine<L> {
             refused: BTreeMap::new(),
             in_flight: InFlight::default(),
             errors: [None, None],
-            error_kinds: [None, None],
             notices: Vec::new(),
             last_lag: None,
             work: Work::default(),
@@ -152,7 +150,7 @@ impl<L: Layout> Engine<L> {
         }
     }
 
-    /// A side reported an error. If it means that what is known may be incomplete, deletes stop until
+    /// A side reported an error in its stream. If it means that what is known may be incomplete, deletes stop until
     /// that side was listed again.
     pub fn failed(&mut self, side: Side, error: &AdapterError) {
         if error.kind().weakens() {
@@ -161,8 +159,16 @@ impl<L: Layout> Engine<L> {
                 Side::Sink => self.actual.listing.weaken(),
             }
         }
-        self.errors[side as usize] = Some(error.to_string());
-        self.error_kinds[side as usize] = Some(error.kind());
+        self.note_error(side, error);
+    }
+
+    /// A call of the sink failed as a whole. That says nothing of what was listed.
+    pub fn call_failed(&mut self, error: &AdapterError) {
+        self.note_error(Side::Sink, error);
+    }
+
+    fn note_error(&mut self, side: Side, error: &AdapterError) {
+        self.errors[side as usize] = Some((error.kind(), error.to_string()));
     }
 
     /// A person confirms the deletes that the brake holds back.
@@ -226,11 +232,10 @@ impl<L: Layout> Engine<L> {
             Side::Source => &self.desired.listing,
             Side::Sink => &self.actual.listing,
         };
-        let error = self.errors[side as usize].clone();
         SideStatus {
             listed: listing.is_listed(),
             complete: listing.is_complete(),
-            error: self.error_kinds[side as usize].zip(error),
+            error: self.errors[side as usize].clone(),
         }
     }
 

@@ -188,7 +188,7 @@ impl<S: Source, K: Sink> Turn<S, K> {
                 Some(outcomes)
             }
             Err(error) => {
-                self.failed(Side::Sink, &error);
+                self.call_failed(&error);
                 None
             }
         };
@@ -216,7 +216,7 @@ impl<S: Source, K: Sink> Turn<S, K> {
                 }
             }
             Err(error) => {
-                self.failed(Side::Sink, &error);
+                self.call_failed(&error);
                 for slot in &slots {
                     self.engine.read_failed(slot);
                 }
@@ -260,6 +260,11 @@ impl<S: Source, K: Sink> Turn<S, K> {
 
     fn now(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    fn call_failed(&mut self, error: &AdapterError) {
+        self.engine.call_failed(error);
+        self.observer.error(Side::Sink, error);
     }
 
     fn failed(&mut self, side: Side, error: &AdapterError) {

@@ -130,9 +130,8 @@ impl<L: Layout> Engine<L> {
         }
     }
 
-    fn clear_error(&mut self, side: Side) {
+    pub(super) fn clear_error(&mut self, side: Side) {
         self.errors[side as usize] = None;
-        self.error_kinds[side as usize] = None;
     }
 
     /// The sink's first listing: everything that was waiting for it is due.

@@ -8,7 +8,7 @@ use std::{
 
 use super::{BatchId, Engine, Notice};
 use crate::{
-    Action, BatchReport, Layout, Op, Outcome, Outcomes, Record, RecordId, Rejection, Slot,
+    Action, BatchReport, Layout, Op, Outcome, Outcomes, Record, RecordId, Rejection, Side, Slot,
 };
 
 /// Batches that were handed out and not settled.
@@ -82,6 +82,9 @@ impl<L: Layout> Engine<L> {
         };
         report.took = now.saturating_sub(since);
         let slots: BTreeSet<Slot> = ops.iter().map(|op| op.slot.clone()).collect();
+        if outcomes.is_some() {
+            self.clear_error(Side::Sink);
+        }
         // Outcomes that are missing are as good as unknown.
         let mut outcomes = outcomes.unwrap_or_default().into_iter();
         for op in ops {

@@ -413,3 +413,23 @@ fn damage_that_comes_back_at_once_is_not_fought_at_full_speed() {
         "the last damage is repaired in the end"
     );
 }
+
+#[test]
+fn a_refused_write_says_nothing_of_what_was_listed() {
+    let sink = MemorySink::default();
+    let mut world = World::new(&sink, Settings::default());
+    world.list([service("default/web", ["10.0.0.1"])]);
+    let error = AdapterError::new(ErrorKind::Unauthorized, "txn: permission denied");
+    let batch = world.engine.next_batch(world.now).unwrap();
+    world.engine.call_failed(&error);
+    world.engine.settle(batch.id(), None, world.now);
+    let status = world.engine.status();
+    assert!(status.sink.complete && status.sink.error.is_some());
+    world.pump();
+    assert_eq!(sink.ids("web"), ["10.0.0.1"]);
+    assert_eq!(
+        world.engine.status().sink.error,
+        None,
+        "a write went through"
+    );
+}
