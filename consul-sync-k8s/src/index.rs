@@ -17,7 +17,7 @@ pub use update::{Change, Update};
 
 use crate::{
     ExportSettings, Needs,
-    slim::{EndpointSliceBody, IngressBody, Kind, NamespaceBody, NodeBody, Object, ServiceBody},
+    slim::{EndpointSliceBody, IngressBody, NamespaceBody, NodeBody, Object, ServiceBody},
     strings::{Strings, Words},
     translate::Head,
 };
@@ -102,6 +102,23 @@ enum Phase {
     Lost,
 }
 
+/// How far one kind is known.
+struct Known {
+    needed: bool,
+    complete: bool,
+    plural: &'static str,
+}
+
+impl Known {
+    fn of<B: Tracked>(needs: Needs, store: &Store<B::Value>) -> Self {
+        Self {
+            needed: B::needed(needs),
+            complete: store.is_complete(),
+            plural: B::PLURAL,
+        }
+    }
+}
+
 impl Index {
     /// An index that knows nothing yet.
     pub fn new(settings: Arc<ExportSettings>) -> Self {
@@ -136,33 +153,28 @@ impl Index {
 
     /// The needed kinds that are not completely known, by the names of their resources.
     pub fn incomplete(&self) -> Vec<&'static str> {
-        let kinds = [
-            (
-                self.needs.services,
-                self.services.is_complete(),
-                ServiceBody::PLURAL,
-            ),
-            (
-                self.needs.slices,
-                self.slices.is_complete(),
-                EndpointSliceBody::PLURAL,
-            ),
-            (self.needs.nodes, self.nodes.is_complete(), NodeBody::PLURAL),
-            (
-                self.needs.ingresses,
-                self.ingresses.is_complete(),
-                IngressBody::PLURAL,
-            ),
-            (
-                self.needs.namespaces,
-                self.namespaces.is_complete(),
-                NamespaceBody::PLURAL,
-            ),
-        ];
-        let missing = kinds
+        let missing = self
+            .kinds()
             .into_iter()
-            .filter(|(needed, complete, _)| *needed && !complete);
-        missing.map(|(_, _, plural)| plural).collect()
+            .filter(|kind| kind.needed && !kind.complete);
+        missing.map(|kind| kind.plural).collect()
+    }
+
+    /// Whether every needed kind is completely known.
+    pub fn is_complete(&self) -> bool {
+        self.kinds()
+            .iter()
+            .all(|kind| kind.complete || !kind.needed)
+    }
+
+    fn kinds(&self) -> [Known; 5] {
+        [
+            Known::of::<ServiceBody>(self.needs, &self.services),
+            Known::of::<EndpointSliceBody>(self.needs, &self.slices),
+            Known::of::<NodeBody>(self.needs, &self.nodes),
+            Known::of::<IngressBody>(self.needs, &self.ingresses),
+            Known::of::<NamespaceBody>(self.needs, &self.namespaces),
+        ]
     }
 
     /// The objects that could not be decoded, whether or not they concern a service.

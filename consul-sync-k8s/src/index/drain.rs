@@ -31,7 +31,7 @@ impl Index {
     /// said. After [`Change::Lost`](super::Change::Lost) changes still come, and when the kind was listed again,
     /// everything comes again, so that the reader is whole again.
     pub fn drain(&mut self) -> Vec<Event<Key, Arc<Service>>> {
-        let complete = self.incomplete().is_empty();
+        let complete = self.is_complete();
         match self.phase {
             Phase::Fresh if !complete => Vec::new(),
             Phase::Fresh | Phase::Lost if complete => self.everything(),

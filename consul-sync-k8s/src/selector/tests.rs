@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::Selector;
 
-fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+fn labels(pairs: Pairs<'_>) -> BTreeMap<String, String> {
     pairs
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
@@ -14,7 +16,7 @@ fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 /// Selector, labels, whether they are selected.
 #[test]
 fn every_form_of_the_grammar_selects_as_in_kubernetes() {
-    let rows: &[(&str, &[(&str, &str)], bool)] = &[
+    let rows: &[(&str, Pairs<'_>, bool)] = &[
         ("", &[], true),
         ("  ", &[("a", "1")], true),
         ("a", &[("a", "")], true),

@@ -2,14 +2,16 @@ use std::collections::BTreeSet;
 
 use super::{ExportSettings, Needs, NodePorts};
 
-fn names(list: &[&str]) -> BTreeSet<String> {
+type Names<'a> = &'a [&'a str];
+
+fn names(list: Names<'_>) -> BTreeSet<String> {
     list.iter().map(|name| (*name).to_owned()).collect()
 }
 
 #[test]
 fn deny_wins_and_a_star_stands_for_all_namespaces() {
     // allow, deny, source namespace, namespace, allowed
-    let rows: &[(&[&str], &[&str], Option<&str>, &str, bool)] = &[
+    let rows: &[(Names<'_>, Names<'_>, Option<&str>, &str, bool)] = &[
         (&["*"], &[], None, "a", true),
         (&["*"], &["a"], None, "a", false),
         (&["*"], &["a"], None, "b", true),

@@ -1,4 +1,8 @@
 //! One case or more for every row of the tables in the module's documentation, from JSON as a server sends it.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "JSON is written where it is passed"
+)]
 
 mod annotations;
 mod endpoints;

@@ -1,4 +1,6 @@
-use consul_sync_core::Instance;
+use std::sync::Arc;
+
+use consul_sync_core::{Address, Instance, Port};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -58,12 +60,21 @@ fn a_setting() -> impl Strategy<Value = ExportSettings> {
     )
         .prop_map(
             |(node_ports, load_balancer_endpoints, serve_terminating)| ExportSettings {
-                node_ports,
                 load_balancer_endpoints,
+                node_ports,
                 serve_terminating,
                 ..ExportSettings::default()
             },
         )
+}
+
+/// Where an instance is: what tells it from all others.
+fn place(i: &Instance) -> (Address, Option<Address>, Arc<[Port]>) {
+    (
+        i.address.clone(),
+        i.identified_by.clone(),
+        Arc::clone(&i.ports),
+    )
 }
 
 proptest! {
@@ -98,7 +109,6 @@ proptest! {
     #[test]
     fn every_instance_is_there_once(world in a_world(), settings in a_setting()) {
         let service = world.service(&settings);
-        let place = |i: &Instance| (i.address.clone(), i.identified_by.clone(), i.ports.clone());
         let mut places: Vec<_> = service.instances.iter().map(place).collect();
         places.dedup();
         prop_assert_eq!(places.len(), service.instances.len());
@@ -115,7 +125,6 @@ proptest! {
         prop_assume!(!world.slices.is_empty());
         let mut fewer = world.clone();
         let gone = fewer.slices.remove(at.index(world.slices.len()));
-        let place = |i: &Instance| (i.address.clone(), i.identified_by.clone(), i.ports.clone());
         let before = world.service(&settings);
         let after: Vec<_> = fewer.service(&settings).instances.iter().map(place).collect();
         let alone = World { slices: vec![gone], ..world.clone() }.service(&settings);

@@ -5,6 +5,9 @@ use crate::{ExportSettings, NodePorts};
 
 const PORTS: &str = "http=30080,admin=30900";
 
+/// Types and addresses of a node.
+type Addresses<'a> = &'a [(&'a str, &'a str)];
+
 fn node(name: &str, addresses: &[(&str, &str)]) -> Value {
     let addresses: Vec<_> = addresses
         .iter()
@@ -42,7 +45,7 @@ fn each_policy_takes_the_first_matching_address_of_the_node() {
         ("ExternalIP", "192.0.2.9"),
     ];
     let internal = [("InternalIP", "10.1.0.1")];
-    let rows: &[(NodePorts, &[(&str, &str)], Option<&str>)] = &[
+    let rows: &[(NodePorts, Addresses<'_>, Option<&str>)] = &[
         (NodePorts::ExternalOnly, &both, Some("192.0.2.1")),
         (NodePorts::ExternalOnly, &internal, None),
         (NodePorts::InternalOnly, &both, Some("10.1.0.1")),
