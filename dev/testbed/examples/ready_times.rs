@@ -13,7 +13,10 @@ async fn main() -> Result<()> {
     let ready = started.elapsed();
     let started = Instant::now();
     etcd.restart().await?;
-    println!("etcd: ready {ready:.2?}, again after a kill {:.2?}", started.elapsed());
+    println!(
+        "etcd: ready {ready:.2?}, again after a kill {:.2?}",
+        started.elapsed()
+    );
     drop(etcd);
 
     let started = Instant::now();
@@ -21,7 +24,10 @@ async fn main() -> Result<()> {
     let ready = started.elapsed();
     let started = Instant::now();
     api.restart().await?;
-    println!("kube-apiserver with etcd: ready {ready:.2?}, again after a kill {:.2?}", started.elapsed());
+    println!(
+        "kube-apiserver with etcd: ready {ready:.2?}, again after a kill {:.2?}",
+        started.elapsed()
+    );
     let started = Instant::now();
     api.stop().await?;
     println!("kube-apiserver: stopped in {:.2?}", started.elapsed());
