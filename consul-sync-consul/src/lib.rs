@@ -1,4 +1,66 @@
-//! Skeleton.
+//! Consul as a destination of `consul-sync`: the sink that registers services in its catalog.
+//!
+//! [`ConsulSink`] implements [`consul_sync_core::Sink`] over a [`Client`] of Consul's HTTP API. Reads that may
+//! decide over a write are consistent ones; writes are conditional transactions; a blocking query is never
+//! trusted to be new, whole or right. It knows nothing of Kubernetes beyond three meta keys that users of the
+//! catalog rely on.
+//!
+//! ```no_run
+//! use consul_sync_consul::{Client, ClientSettings, ConsulSink, SinkSettings};
+//! use consul_sync_core::Owner;
+//!
+//! let client = Client::new(ClientSettings::new("http://127.0.0.1:8500"))?;
+//! let sink = ConsulSink::new(client, SinkSettings::new(Owner::new("cluster-a")?));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod address;
+mod answer;
+mod block;
+mod client;
+mod connection;
+mod error;
+mod journal;
+mod place;
+mod pool;
+mod registration;
+mod request;
+mod retry;
+mod rights;
+mod sink;
+mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tls;
+mod token;
+mod txn;
+mod watch;
+mod wire;
+
+pub use address::ServerAddress;
+pub use client::{Client, ClientSettings};
+pub use error::{Call, Error};
+pub use registration::{
+    KUBERNETES, OWNER_META, RegisteredCheck, Registration, SOURCE_META, Version,
+};
+pub use sink::{ConsulSink, NodeName, SinkSettings};
+pub use tls::TlsSettings;
+pub use token::{Secret, TokenSource};
+
+/// An answer of this length on the wire takes so long to parse that it would hold up other tasks.
+const LONG: usize = 16 * 1024;
+
+/// Runs the parsing of an answer: at once where it is short, else on a thread for such work.
+async fn offload<T: Send + 'static>(length: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+    if length < LONG {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

@@ -1,0 +1,120 @@
+//! The rate of one blocking query.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The shortest time between two whole reads when something changes.
+const GAP: Duration = Duration::from_millis(250);
+/// The longest time between two reads, however costly or pointless they are.
+const LONGEST: Duration = Duration::from_secs(15);
+/// How much longer than a read the gap after it is, so that reads take a bounded share of the server's time.
+const SHARE: u32 = 4;
+/// How many answers without news in a row cost nothing.
+const BURST: u32 = 2;
+
+/// Decides when the next read may start.
+///
+/// After news the gap is short, and grows with what a read costs. Answers without news are free at first:
+/// the index of checks moves with every check of the cluster, and asking again at once is what makes the next
+/// answer come only for ours. A server that goes on answering without news is asked ever less (fault C05).
+#[derive(Clone, Debug)]
+pub(crate) struct Pace {
+    /// Answers without news that came early, in a row.
+    pointless: u32,
+    cost: Duration,
+    not_before: Option<Instant>,
+}
+
+// === impl Pace ===
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        Self {
+            pointless: 0,
+            cost: Duration::ZERO,
+            not_before: None,
+        }
+    }
+
+    /// Takes note of a read: what it cost, how long it was held, and whether it brought news.
+    pub(crate) fn note(&mut self, now: Instant, cost: Duration, held: Duration, is_news: bool) {
+        self.cost = (self.cost / 2).max(cost);
+        let gap = (self.cost * SHARE).clamp(GAP, LONGEST);
+        let pause = if is_news {
+            self.pointless = 0;
+            gap
+        } else if held >= Duration::from_secs(10) {
+            // It was held for long and let go: the end of the wait, or rare traffic next door.
+            self.pointless = 0;
+            Duration::ZERO
+        } else {
+            self.pointless += 1;
+            match self.pointless.checked_sub(BURST) {
+                None | Some(0) => Duration::ZERO,
+                Some(over) => {
+                    let factor = 2_u32.saturating_pow(over.min(8) / 2);
+                    (Duration::from_secs(1) * factor).max(gap).min(LONGEST)
+                }
+            }
+        };
+        self.not_before = Some(now + pause);
+    }
+
+    /// How long to wait from now.
+    pub(crate) fn pause(&self, now: Instant) -> Duration {
+        self.not_before
+            .map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn pause_after(pace: &mut Pace, cost: Duration, held: Duration, is_news: bool) -> Duration {
+        let now = Instant::now();
+        pace.note(now, cost, held, is_news);
+        pace.pause(now)
+    }
+
+    #[test]
+    fn after_news_the_gap_grows_with_the_cost_of_a_read() {
+        let mut pace = Pace::new();
+        assert_eq!(pause_after(&mut pace, MS, MS, true), 250 * MS);
+        assert_eq!(pause_after(&mut pace, 500 * MS, MS, true), 2000 * MS);
+        assert_eq!(pause_after(&mut pace, MS, MS, true), 1000 * MS);
+        assert_eq!(
+            pause_after(&mut pace, 60_000 * MS, MS, true),
+            Duration::from_secs(15)
+        );
+    }
+
+    #[test]
+    fn fault_c05_a_server_that_answers_at_once_for_ever_is_asked_ever_less() {
+        let mut pace = Pace::new();
+        let mut now = Instant::now();
+        let start = now;
+        let mut reads = 0;
+        while now - start < Duration::from_secs(60) {
+            reads += 1;
+            pace.note(now, MS, MS, false);
+            now += pace.pause(now) + MS;
+        }
+        assert!(reads <= 14, "{reads} reads in a minute");
+        assert_eq!(pause_after(&mut pace, MS, MS, false), 15_000 * MS);
+        assert_eq!(pause_after(&mut pace, MS, MS, true), 250 * MS);
+    }
+
+    #[test]
+    fn fault_c06_an_answer_for_somebody_elses_check_is_followed_at_once() {
+        let mut pace = Pace::new();
+        assert_eq!(pause_after(&mut pace, MS, MS, false), Duration::ZERO);
+        assert_eq!(
+            pause_after(&mut pace, MS, Duration::from_secs(300), false),
+            Duration::ZERO
+        );
+    }
+}

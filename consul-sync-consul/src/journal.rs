@@ -1,0 +1,193 @@
+//! What was written while the catalog was being read, so that a watch never shows a state older than the
+//! outcome of a write.
+//!
+//! A blocking query may be answered from before a write whose outcome has already been reported. For each slot
+//! that was written the journal keeps what a read must show, in Consul's own indexes, until one does. A delete
+//! leaves no index behind; but a read that still shows the deleted version is from before it, and one that
+//! does not is from after.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use consul_sync_core::{RecordId, Slot};
+use tokio::sync::Notify;
+
+use crate::registration::Version;
+
+/// What one watch has to wait for.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    slots: Mutex<HashMap<Slot, Expected>>,
+    /// Wakes the watch when a write has ended.
+    pub(crate) settled: Notify,
+}
+
+/// What a read of a slot must show.
+#[derive(Debug, Default)]
+struct Expected {
+    /// Writes under way: their state is nobody's knowledge.
+    in_flight: usize,
+    records: Vec<(RecordId, Sign)>,
+    /// A read that showed the slot whole: what it did not show and is not newer is gone.
+    whole_at: u64,
+}
+
+/// What must be seen of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// Written: at least this version. `dropped` is the version of a check that the write took away.
+    Written {
+        /// The new version.
+        version: Version,
+        /// The version of the check that is gone; 0 for none.
+        dropped: u64,
+    },
+    /// Deleted: no longer this version.
+    Deleted(Version),
+}
+
+/// How a read of a slot stands to what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// It shows everything that was written, or something newer.
+    Current,
+    /// It is from before a write.
+    Older,
+    /// A write is under way.
+    InFlight,
+}
+
+/// One record of a read: ID and version.
+pub(crate) type Seen<'a> = (&'a RecordId, Version);
+
+// === impl Journal ===
+
+impl Journal {
+    /// Writes to these slots begin.
+    pub(crate) fn begin<'a>(&self, slots: impl IntoIterator<Item = &'a Slot>) {
+        let mut all = self.lock();
+        for slot in slots {
+            all.entry(slot.clone()).or_default().in_flight += 1;
+        }
+    }
+
+    /// Writes to these slots ended.
+    pub(crate) fn end<'a>(&self, slots: impl IntoIterator<Item = &'a Slot>) {
+        let mut all = self.lock();
+        for slot in slots {
+            if let Some(expected) = all.get_mut(slot) {
+                expected.in_flight = expected.in_flight.saturating_sub(1);
+                if expected.is_idle() {
+                    all.remove(slot);
+                }
+            }
+        }
+        drop(all);
+        self.settled.notify_one();
+    }
+
+    /// A record was written or deleted.
+    pub(crate) fn wrote(&self, slot: &Slot, id: &RecordId, sign: Sign) {
+        let mut all = self.lock();
+        let records = &mut all.entry(slot.clone()).or_default().records;
+        match records.iter_mut().find(|(known, _)| known == id) {
+            Some((_, known)) => *known = sign,
+            None => records.push((id.clone(), sign)),
+        }
+    }
+
+    /// A read showed the whole slot; what the engine was given must not be taken back by an older one.
+    pub(crate) fn read<'a>(
+        &self,
+        slot: &Slot,
+        records: impl IntoIterator<Item = Seen<'a>>,
+        index: u64,
+    ) {
+        let mut all = self.lock();
+        let expected = all.entry(slot.clone()).or_default();
+        expected.records = records
+            .into_iter()
+            .map(|(id, version)| {
+                let sign = Sign::Written {
+                    version,
+                    dropped: index,
+                };
+                (id.clone(), sign)
+            })
+            .collect();
+        expected.whole_at = index;
+    }
+
+    /// How a read stands to what was written; when it is current, nothing of the slot is waited for any more.
+    pub(crate) fn fit(
+        &self,
+        slot: &Slot,
+        seen: &[Seen<'_>],
+        services_index: u64,
+        checks_index: u64,
+    ) -> Fit {
+        let mut all = self.lock();
+        let Some(expected) = all.get(slot) else {
+            return Fit::Current;
+        };
+        if expected.in_flight > 0 {
+            return Fit::InFlight;
+        }
+        if expected.is_older(seen, services_index, checks_index) {
+            return Fit::Older;
+        }
+        all.remove(slot);
+        Fit::Current
+    }
+
+    /// Whether a write to a slot is under way.
+    pub(crate) fn is_in_flight(&self, slot: &Slot) -> bool {
+        self.lock()
+            .get(slot)
+            .is_some_and(|expected| expected.in_flight > 0)
+    }
+
+    /// The slots of which something is waited for.
+    pub(crate) fn slots(&self) -> Vec<Slot> {
+        self.lock().keys().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Slot, Expected>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Expected ===
+
+impl Expected {
+    /// Whether nothing is waited for.
+    fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.records.is_empty() && self.whole_at == 0
+    }
+
+    fn is_older(&self, seen: &[Seen<'_>], services_index: u64, checks_index: u64) -> bool {
+        let of = |id: &RecordId| seen.iter().find(|(other, _)| *other == id).map(|(_, v)| *v);
+        let is_before = |(id, sign): &(RecordId, Sign)| match (sign, of(id)) {
+            (Sign::Written { version, dropped }, Some(shown)) => {
+                let is_check_before = match (version.check, shown.check) {
+                    (Some(wanted), Some(shown)) => shown < wanted,
+                    (Some(wanted), None) => checks_index < wanted,
+                    (None, Some(shown)) => shown <= *dropped,
+                    (None, None) => false,
+                };
+                shown.service < version.service || is_check_before
+            }
+            (Sign::Written { version, .. }, None) => services_index < version.service,
+            (Sign::Deleted(version), Some(shown)) => shown.service <= version.service,
+            (Sign::Deleted(_), None) => false,
+        };
+        if self.records.iter().any(is_before) {
+            return true;
+        }
+        let is_mentioned = |id: &RecordId| self.records.iter().any(|(known, _)| known == id);
+        seen.iter()
+            .any(|(id, version)| version.service <= self.whole_at && !is_mentioned(id))
+    }
+}

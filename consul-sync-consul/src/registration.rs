@@ -1,0 +1,216 @@
+//! A service instance as it stands in the catalog, with its check: the record that the engine compares.
+//!
+//! It has one canonical form, whether it was made from a service of the source or read back from Consul, so
+//! that reading what was written gives an equal value. What a source can never ask for and a third party may
+//! have added is kept as [`Surplus`]: it makes the records unequal, and the next write takes it away.
+
+mod check;
+mod pairs;
+mod read;
+
+use std::{borrow::Cow, sync::Arc};
+
+use consul_sync_core::{Address, Meta, Owner, Record, RecordId, Slot, Standing};
+
+pub use self::check::RegisteredCheck;
+pub(crate) use self::{
+    check::check_id,
+    read::{Interner, scope_of, slot_of},
+};
+
+/// The meta key that carries the owner on every instance. Consul reserves keys that begin with `consul-`
+/// for itself and refuses the registration, so the key stands in the family of `external-source`.
+pub const OWNER_META: &str = "external-sync-owner";
+/// The meta key that says what kind of system an instance came from; Consul's UI shows its icon.
+pub const SOURCE_META: &str = "external-source";
+/// The value of [`SOURCE_META`] on what comes from Kubernetes.
+pub const KUBERNETES: &str = "kubernetes";
+/// The meta key that says which namespace of Kubernetes an instance came from.
+const ORIGIN_META: &str = "external-k8s-ns";
+
+/// One instance of a service, with its check.
+///
+/// Node and datacenter are the sink's and stand nowhere in it. Cloning shares all text.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    pub(crate) id: RecordId,
+    pub(crate) name: Arc<str>,
+    pub(crate) namespace: Option<Arc<str>>,
+    /// Absent where Consul holds none; never absent in what is written.
+    pub(crate) address: Option<Address>,
+    pub(crate) port: u16,
+    pub(crate) weight: u32,
+    pub(crate) tags: Arc<[Arc<str>]>,
+    /// Pairs that the instance shares with its neighbours; the owner's pair is never among them.
+    pub(crate) shared: Meta,
+    /// Pairs of its own, on top.
+    pub(crate) own: Meta,
+    pub(crate) owner: Option<Arc<str>>,
+    pub(crate) check: Option<Box<RegisteredCheck>>,
+    pub(crate) surplus: Option<Box<Surplus>>,
+}
+
+/// What Consul holds on an instance beside what a source can ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Surplus {
+    /// Fields of the service or its check, for people.
+    pub(crate) fields: Vec<(&'static str, String)>,
+    /// Further checks of our form on the same instance: scopes, in order.
+    pub(crate) scopes: Vec<Arc<str>>,
+}
+
+/// What a conditional write compares: Consul's `ModifyIndex` of the instance and of its check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Version {
+    /// `ModifyIndex` of the service.
+    pub service: u64,
+    /// `ModifyIndex` of the check, where there is one.
+    pub check: Option<u64>,
+}
+
+// === impl Registration ===
+
+impl Registration {
+    /// The service's name, spelled as Consul holds it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The Consul namespace, where namespaces are used.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// The address.
+    pub fn address(&self) -> Option<&Address> {
+        self.address.as_ref()
+    }
+
+    /// The port; 0 for none.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The tags, in order.
+    pub fn tags(&self) -> &[Arc<str>] {
+        &self.tags
+    }
+
+    /// The check.
+    pub fn check(&self) -> Option<&RegisteredCheck> {
+        self.check.as_deref()
+    }
+
+    /// The installation whose mark it carries.
+    pub fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
+    /// The value of a meta key; the owner's included.
+    pub fn meta(&self, key: &str) -> Option<&str> {
+        if key == OWNER_META {
+            return self.owner();
+        }
+        self.own.get(key).or_else(|| self.shared.get(key))
+    }
+
+    /// The pairs in the order of their keys, without the owner's.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        pairs::merged(&self.shared, &self.own).filter(|(key, _)| key.as_ref() != OWNER_META)
+    }
+
+    /// Whose it is.
+    pub(crate) fn standing(&self, owner: &Owner) -> Standing {
+        match self.owner() {
+            Some(mark) if mark == owner.as_str() => Standing::Ours,
+            Some(_) => Standing::Foreign,
+            None if self.meta(SOURCE_META) == Some(KUBERNETES) => Standing::Orphan,
+            None => Standing::Foreign,
+        }
+    }
+
+    /// Its slot: the folded name, in its namespace where namespaces are used.
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        Slot::new(slot_of(self.namespace(), &self.name)).ok()
+    }
+
+    /// Check IDs that are ours by their form, in Consul at this moment.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &Arc<str>> {
+        let first = self.check.iter().map(|check| &check.scope);
+        let more = self.surplus.iter().flat_map(|surplus| &surplus.scopes);
+        first.chain(more)
+    }
+}
+
+impl PartialEq for Registration {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.port == other.port
+            && self.weight == other.weight
+            && self.address == other.address
+            && self.name == other.name
+            && self.namespace == other.namespace
+            && self.owner == other.owner
+            && self.tags == other.tags
+            && self.check == other.check
+            && self.surplus == other.surplus
+            && self.pairs().eq(other.pairs())
+    }
+}
+
+impl Eq for Registration {}
+
+impl Record for Registration {
+    type Version = Version;
+
+    fn id(&self) -> &RecordId {
+        &self.id
+    }
+
+    fn is_live(&self) -> bool {
+        self.check.as_ref().is_none_or(|check| check.is_live())
+    }
+
+    fn origin(&self) -> Option<&str> {
+        self.meta(ORIGIN_META)
+    }
+
+    fn fields(&self) -> Vec<(Cow<'static, str>, String)> {
+        let mut fields: Vec<(Cow<'static, str>, String)> = Vec::with_capacity(16);
+        let mut add = |name: &'static str, value: String| fields.push((name.into(), value));
+        if let Some(namespace) = &self.namespace {
+            add("namespace", namespace.to_string());
+        }
+        add("name", self.name.to_string());
+        if let Some(address) = &self.address {
+            add("address", address.to_string());
+        }
+        add("port", self.port.to_string());
+        add("tags", self.tags.join(", "));
+        add("weight", self.weight.to_string());
+        if let Some(check) = &self.check {
+            add("check.id", check.id(&self.id));
+            add("check.name", check.name.to_string());
+            add("check.type", check.kind.to_string());
+            add("check.status", check.status.to_string());
+            add("check.output", check.output.to_string());
+        }
+        if let Some(surplus) = &self.surplus {
+            for (name, value) in &surplus.fields {
+                add(name, value.clone());
+            }
+            for scope in &surplus.scopes {
+                add("surplus check", format!("{scope}/{}", self.id));
+            }
+        }
+        let meta = self.pairs().map(|(key, value)| {
+            let name: Cow<'static, str> = format!("meta.{key}").into();
+            (name, value.to_string())
+        });
+        fields.extend(meta);
+        if let Some(owner) = &self.owner {
+            fields.push((format!("meta.{OWNER_META}").into(), owner.to_string()));
+        }
+        fields
+    }
+}

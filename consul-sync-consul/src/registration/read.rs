@@ -1,0 +1,219 @@
+//! Registrations made from Consul's answers.
+
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
+
+use consul_sync_core::{Address, RecordId, Status};
+
+use super::{OWNER_META, RegisteredCheck, Registration, Surplus};
+use crate::wire;
+
+/// Keeps one copy of each text that repeats: names, tags, keys, node names, check outputs.
+#[derive(Debug, Default)]
+pub(crate) struct Interner(HashSet<Arc<str>>);
+
+impl Interner {
+    pub(crate) fn share(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return Arc::clone(known);
+        }
+        let text: Arc<str> = text.into();
+        self.0.insert(Arc::clone(&text));
+        text
+    }
+
+    /// Drops what nothing uses any more.
+    pub(crate) fn sweep(&mut self) {
+        self.0.retain(|text| Arc::strong_count(text) > 1);
+    }
+}
+
+/// The text of the slot of a name. Consul folds the case of names.
+pub(crate) fn slot_of(namespace: Option<&str>, name: &str) -> String {
+    match namespace {
+        Some(namespace) => format!("{}/{}", namespace.to_lowercase(), name.to_lowercase()),
+        None => name.to_lowercase(),
+    }
+}
+
+// === impl Registration ===
+
+impl Registration {
+    /// The instance without its checks. `None` where its ID cannot be one of a record: nothing of ours.
+    pub(crate) fn from_wire(
+        service: &wire::Service,
+        has_namespaces: bool,
+        interner: &mut Interner,
+    ) -> Option<Self> {
+        let id = RecordId::new(service.id.as_str()).ok()?;
+        let mut fields = Vec::new();
+        let port = u16::try_from(service.port).unwrap_or_else(|_| {
+            fields.push(("port out of range", service.port.to_string()));
+            0
+        });
+        let weight = u32::try_from(service.weights.passing).unwrap_or_else(|_| {
+            fields.push(("weight out of range", service.weights.passing.to_string()));
+            0
+        });
+        fields.extend(extra_fields(service));
+        let surplus = Surplus {
+            fields,
+            scopes: Vec::new(),
+        };
+        Some(Self {
+            id,
+            name: interner.share(&service.name),
+            namespace: has_namespaces.then(|| {
+                let namespace = service.namespace.as_str();
+                interner.share(if namespace.is_empty() {
+                    "default"
+                } else {
+                    namespace
+                })
+            }),
+            address: address(&service.address, interner),
+            port,
+            weight,
+            tags: service.tags.iter().map(|tag| interner.share(tag)).collect(),
+            shared: service
+                .meta
+                .iter()
+                .filter(|(key, _)| *key != OWNER_META)
+                .map(|(key, value)| (interner.share(key), interner.share(value)))
+                .collect(),
+            own: consul_sync_core::Meta::default(),
+            owner: service
+                .meta
+                .get(OWNER_META)
+                .map(|owner| interner.share(owner)),
+            check: None,
+            surplus: (surplus != Surplus::default()).then(|| Box::new(surplus)),
+        })
+    }
+
+    /// The same with these checks of its own, as they stand in Consul. Checks that are not of our form are
+    /// passed over: they are somebody else's. Also returns the version of the check that is compared.
+    pub(crate) fn with_checks(
+        mut self,
+        checks: &[wire::Check],
+        interner: &mut Interner,
+    ) -> (Self, Option<u64>) {
+        self.check = None;
+        let mut surplus = self
+            .surplus
+            .take()
+            .map_or_else(Surplus::default, |old| *old);
+        surplus.scopes.clear();
+        surplus
+            .fields
+            .retain(|(name, _)| !name.starts_with("check."));
+        let mut ours: Vec<(&str, &wire::Check)> = checks
+            .iter()
+            .filter_map(|check| Some((scope_of(&check.id, self.id.as_str())?, check)))
+            .collect();
+        ours.sort_by_key(|(scope, _)| *scope);
+        let mut version = None;
+        for (scope, check) in ours {
+            let scope = interner.share(scope);
+            if self.check.is_some() {
+                surplus.scopes.push(scope);
+                continue;
+            }
+            let status = status(&check.status).unwrap_or_else(|| {
+                surplus
+                    .fields
+                    .push(("check.status of no known kind", check.status.clone()));
+                Status::Critical
+            });
+            version = Some(check.modify_index);
+            self.check = Some(Box::new(RegisteredCheck {
+                scope,
+                name: interner.share(&check.name),
+                kind: interner.share(&check.kind),
+                status,
+                output: interner.share(&check.output),
+            }));
+        }
+        self.surplus = (surplus != Surplus::default()).then(|| Box::new(surplus));
+        (self, version)
+    }
+
+    /// The same with the checks that another state of the instance has.
+    pub(crate) fn with_checks_of(mut self, other: &Self) -> Self {
+        self.check.clone_from(&other.check);
+        let mut surplus = self
+            .surplus
+            .take()
+            .map_or_else(Surplus::default, |old| *old);
+        if let Some(other) = &other.surplus {
+            surplus.scopes.clone_from(&other.scopes);
+            let checks = other
+                .fields
+                .iter()
+                .filter(|(name, _)| name.starts_with("check."));
+            surplus.fields.extend(checks.cloned());
+        }
+        self.surplus = (surplus != Surplus::default()).then(|| Box::new(surplus));
+        self
+    }
+}
+
+/// The scope of a check of our form.
+pub(crate) fn scope_of<'a>(check: &'a str, service: &str) -> Option<&'a str> {
+    check
+        .strip_suffix(service)?
+        .strip_suffix('/')
+        .filter(|scope| !scope.is_empty())
+}
+
+fn extra_fields(service: &wire::Service) -> impl Iterator<Item = (&'static str, String)> {
+    // Consul adds virtual addresses of its own accord; they are not for anybody to take away.
+    let tagged: Vec<&str> = service
+        .tagged_addresses
+        .keys()
+        .map(String::as_str)
+        .filter(|key| !key.starts_with("consul-virtual"))
+        .collect();
+    let ports: Vec<String> = service
+        .ports
+        .iter()
+        .map(|port| format!("{}={}", port.name, port.port))
+        .collect();
+    let warning = service.weights.warning;
+    let flag = |set: bool| if set { "true" } else { "" }.to_owned();
+    [
+        ("kind", service.kind.clone()),
+        ("tag override", flag(service.enable_tag_override)),
+        ("socket path", service.socket_path.clone()),
+        ("tagged addresses", tagged.join(", ")),
+        ("ports", ports.join(", ")),
+        ("connect native", flag(service.connect.native)),
+        ("proxy of", service.proxy.destination_service_name.clone()),
+        (
+            "warning weight",
+            if warning == 1 {
+                String::new()
+            } else {
+                warning.to_string()
+            },
+        ),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+}
+
+/// An address in canonical form; one that is spelled otherwise stays text, and so unequal to it.
+fn address(text: &str, interner: &mut Interner) -> Option<Address> {
+    if text.is_empty() {
+        return None;
+    }
+    match text.parse::<IpAddr>() {
+        Ok(ip) if ip.to_string() == text => Some(Address::Ip(ip)),
+        _ => Some(Address::Host(interner.share(text))),
+    }
+}
+
+fn status(text: &str) -> Option<Status> {
+    [Status::Passing, Status::Warning, Status::Critical]
+        .into_iter()
+        .find(|status| status.as_str() == text)
+}

@@ -1,0 +1,263 @@
+//! Authoritative reads.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::Instant;
+
+use consul_sync_core::{Held, HeldRecord, Record, Slot};
+
+use super::Inner;
+use crate::{
+    Error,
+    answer::Answer,
+    registration::{Interner, Registration},
+    request::{Consistency, Request},
+    rights::{self, Rights},
+    table::{Table, assemble},
+    wire::{Access, HealthEntry},
+};
+
+/// How many slots are read at once.
+const AT_ONCE: usize = 4;
+/// Above so many slots one listing is cheaper than a read of each.
+const FEW: usize = 48;
+/// A service name for asking about all of them.
+const ANY_SERVICE: &str = "consul-sync-any-service";
+
+/// Every read here may decide over a delete.
+const CONSISTENT: Consistency = Consistency::Consistent;
+
+/// A complete and authoritative listing.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) table: Table,
+    /// What the two reads cost.
+    pub(crate) services: Load,
+    pub(crate) checks: Load,
+    /// Whether Consul has no access control.
+    pub(crate) is_open: bool,
+    /// The first answer, for reports.
+    pub(crate) answer: Answer,
+}
+
+/// What a whole read costs: the server's time, the wire's and ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) elapsed: Duration,
+    pub(crate) length: usize,
+}
+
+// === impl Load ===
+
+impl Load {
+    /// Below this many bytes the time of a read says nothing of the next one.
+    const SMALL: usize = 64 * 1024;
+
+    /// What a read of another length costs, in proportion.
+    pub(crate) fn of(&self, length: usize) -> Duration {
+        #[allow(clippy::cast_precision_loss)] // an estimate
+        let share = length.max(Self::SMALL) as f64 / self.length.max(Self::SMALL) as f64;
+        self.elapsed.mul_f64(share)
+    }
+}
+
+impl Inner {
+    /// What slots hold now.
+    pub(crate) async fn read(
+        &self,
+        slots: &[Slot],
+    ) -> Result<Vec<(Slot, Held<Registration>)>, Error> {
+        if slots.len() > FEW {
+            let table = self.list().await?.table;
+            let index = table.services_index;
+            let owner = &self.settings.owner;
+            return Ok(slots
+                .iter()
+                .map(|slot| {
+                    let held = table.held(slot, owner);
+                    self.tell(slot, &held, index);
+                    (slot.clone(), held)
+                })
+                .collect());
+        }
+        let read: Vec<_> = stream::iter(slots.to_vec())
+            .map(|slot| async move { Ok((self.read_slot(&slot).await?, slot)) })
+            .buffered(AT_ONCE)
+            .map_ok(|(held, slot)| (slot, held))
+            .try_collect::<Vec<_>>()
+            .await
+            .map_err(|error: Error| error)?;
+        if read.iter().any(|(_, held)| held.records.is_empty()) {
+            self.trust_absence().await?;
+        }
+        Ok(read)
+    }
+
+    /// What one slot holds now.
+    pub(crate) async fn read_slot(&self, slot: &Slot) -> Result<Held<Registration>, Error> {
+        let (namespace, name) = match self.settings.namespace {
+            Some(_) => slot.as_str().split_once('/').unzip(),
+            None => (None, Some(slot.as_str())),
+        };
+        let name = name.unwrap_or(slot.as_str());
+        let request = Request::get(&["health", "service", name]).consistency(CONSISTENT);
+        let node = self.settings.node.as_str();
+        let request = self
+            .client
+            .scoped(request)
+            .with_optional("ns", namespace)
+            .with("filter", &format!("Node.Node == \"{node}\""));
+        let answer = self.client.call(&request).await?;
+        answer.require_consistent()?;
+        self.refuse_filtered(&answer)?;
+        let index = answer.index()?;
+        let entries: Vec<HealthEntry> = answer.json()?;
+        let mut interner = Interner::default();
+        let has_namespaces = self.has_namespaces();
+        let mut records: Vec<HeldRecord<Registration>> = entries
+            .iter()
+            .filter_map(|entry| {
+                assemble(&entry.service, &entry.checks, has_namespaces, &mut interner)
+            })
+            .map(|(record, version)| HeldRecord {
+                standing: record.standing(&self.settings.owner),
+                record,
+                version,
+            })
+            .collect();
+        records.sort_by(|a, b| a.record.id().cmp(b.record.id()));
+        records.dedup_by(|a, b| a.record.id() == b.record.id());
+        let held = Held { records };
+        self.tell(slot, &held, index);
+        Ok(held)
+    }
+
+    /// Everything that the node holds, by two consistent reads.
+    ///
+    /// # Errors
+    /// Whenever it cannot be relied upon to be whole.
+    pub(crate) async fn list(&self) -> Result<Listed, Error> {
+        let (services, services_load) = self.load(&self.node_request(CONSISTENT)).await?;
+        let (checks, checks_load) = self.load(&self.checks_request(CONSISTENT)).await?;
+        let (services_index, checks_index) = (services.index()?, checks.index()?);
+        let mut table = Table::new(self.has_namespaces());
+        let length = services.wire_length() + checks.wire_length();
+        let (table, answer, node, is_agent) = crate::offload(length, move || {
+            let (node, _) = table.read_services(&services, services_index)?;
+            let read = table.read_checks(&checks, checks_index)?;
+            Ok::<_, Error>((table, services, node, read.is_agent))
+        })
+        .await?;
+        if is_agent {
+            return Err(self.agents_node());
+        }
+        self.learn_node(&answer, node.as_ref())?;
+        let is_open = self.trust_absence().await?;
+        Ok(Listed {
+            table,
+            services: services_load,
+            checks: checks_load,
+            is_open,
+            answer,
+        })
+    }
+
+    async fn load(&self, request: &Request) -> Result<(Answer, Load), Error> {
+        let start = Instant::now();
+        let answer = self.client.call(request).await?;
+        answer.require_consistent()?;
+        self.refuse_filtered(&answer)?;
+        let load = Load {
+            elapsed: start.elapsed(),
+            length: answer.wire_length(),
+        };
+        Ok((answer, load))
+    }
+
+    /// Makes sure that what a read did not show is not just forbidden to us. Returns whether Consul has no
+    /// access control at all.
+    pub(crate) async fn trust_absence(&self) -> Result<bool, Error> {
+        let node = self.settings.node.as_str();
+        let mut questions = vec![Access {
+            resource: "node",
+            segment: node,
+            access: "read",
+        }];
+        if self.client.is_anonymous() {
+            // With a token Consul says when services were left out; without one it does not.
+            questions.push(Access {
+                resource: "service",
+                segment: ANY_SERVICE,
+                access: "read",
+            });
+        }
+        let allowed = match rights::ask(&self.client, &questions).await? {
+            Rights::Known(allowed) => allowed,
+            Rights::Off => return Ok(true),
+            Rights::Unknown => return Ok(false),
+        };
+        let Some(missing) = allowed.iter().position(|allowed| !allowed) else {
+            return Ok(false);
+        };
+        let (rule, what) = if missing == 0 {
+            (
+                format!("node \"{node}\" {{ policy = \"write\" }}"),
+                "the node",
+            )
+        } else {
+            (
+                "service_prefix \"\" { policy = \"write\" }".to_owned(),
+                "services",
+            )
+        };
+        let token = if self.client.is_anonymous() {
+            "no token is set, and without one consul shows nothing of"
+        } else {
+            "the token may not read"
+        };
+        Err(Error::Denied {
+            call: self.client.about("POST", "/v1/internal/acl/authorize"),
+            rule,
+            text: format!("{token} {what}"),
+        })
+    }
+
+    /// The index of an answer is lower than one that was seen: a snapshot was restored, or another cluster
+    /// answers.
+    pub(crate) fn went_backwards(&self, answer: &Answer, from: u64, to: u64) -> Error {
+        Error::Incomplete {
+            call: answer.call.clone(),
+            problem: format!(
+                "the index went back from {from} to {to}: a snapshot was restored or another cluster \
+                 answers; everything is read again before it is believed"
+            ),
+        }
+    }
+
+    /// A listing from which something was left out is no listing.
+    pub(crate) fn refuse_filtered(&self, answer: &Answer) -> Result<(), Error> {
+        if !answer.is_filtered() {
+            return Ok(());
+        }
+        let node = self.settings.node.as_str();
+        Err(self.denied(
+            answer,
+            format!(
+                "node \"{node}\" {{ policy = \"write\" }} service_prefix \"\" {{ policy = \"write\" }}"
+            ),
+            "consul left out what the token may not read",
+        ))
+    }
+
+    /// Tells every watch what was read, so that none shows an older state afterwards.
+    fn tell(&self, slot: &Slot, held: &Held<Registration>, index: u64) {
+        for journal in self.journals() {
+            let records = held
+                .records
+                .iter()
+                .map(|held| (held.record.id(), held.version));
+            journal.read(slot, records, index);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A read of the checks of a node: `/v1/health/node/NODE`.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use consul_sync_core::{Record, Slot};
+
+use super::{Entry, Table, loose_key, slot_key};
+use crate::{
+    Error,
+    answer::Answer,
+    registration::{Version, scope_of},
+    wire::{Check, CheckStamp, each_element},
+};
+
+/// The check that only the node of an agent has.
+const AGENT_CHECK: &str = "serfHealth";
+
+/// What a read of the checks says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ChecksRead {
+    /// The slots that it changed.
+    pub(crate) touched: BTreeSet<Slot>,
+    /// Whether the node belongs to a running agent.
+    pub(crate) is_agent: bool,
+}
+
+type Key = (Box<str>, Box<str>);
+
+impl Table {
+    /// Takes a read in. On an error nothing changed.
+    pub(crate) fn read_checks(&mut self, answer: &Answer, index: u64) -> Result<ChecksRead, Error> {
+        self.reads = self.reads.wrapping_add(1);
+        let read = self.reads;
+        let has_namespaces = self.has_namespaces;
+        let mut is_agent = false;
+
+        // The first look takes only IDs and versions, and finds the instances whose checks differ.
+        let mut dirty: HashSet<Key> = HashSet::new();
+        let mut has_loose = false;
+        let slots = &mut self.slots;
+        answer.parse(|reader| {
+            each_element(reader, |stamp: CheckStamp| {
+                is_agent |= stamp.id == AGENT_CHECK && stamp.service_id.is_empty();
+                let Some(scope) = scope_of(&stamp.id, &stamp.service_id) else {
+                    return;
+                };
+                let key = slot_key(has_namespaces, &stamp.namespace, &stamp.service_name);
+                let entry = slots.get_mut(key.as_str()).and_then(|entries| {
+                    let at = Self::find(entries, &stamp.service_id).ok()?;
+                    entries.get_mut(at)
+                });
+                let Some(entry) = entry else {
+                    has_loose = true;
+                    return;
+                };
+                if !entry.expects(read, scope, stamp.modify_index) {
+                    dirty.insert((key.into(), stamp.service_id.into()));
+                }
+            })
+        })?;
+        for (slot, entries) in &self.slots {
+            for entry in entries {
+                let count = if entry.checks_seen.0 == read {
+                    entry.checks_seen.1
+                } else {
+                    0
+                };
+                if usize::from(count) != entry.record.scopes().count() {
+                    dirty.insert((slot.as_str().into(), entry.record.id().as_str().into()));
+                }
+            }
+        }
+
+        // The second look takes their checks.
+        let mut fresh: HashMap<Key, Vec<Check>> = HashMap::new();
+        let mut loose: HashMap<Key, Vec<Check>> = HashMap::new();
+        if has_loose || !dirty.is_empty() {
+            let slots = &self.slots;
+            answer.parse(|reader| {
+                each_element(reader, |check: Check| {
+                    if scope_of(&check.id, &check.service_id).is_none() {
+                        return;
+                    }
+                    let key = slot_key(has_namespaces, &check.namespace, &check.service_name);
+                    let is_known = slots
+                        .get(key.as_str())
+                        .is_some_and(|entries| Self::find(entries, &check.service_id).is_ok());
+                    let key = (key.into_boxed_str(), check.service_id.as_str().into());
+                    if dirty.contains(&key) {
+                        fresh.entry(key).or_default().push(check);
+                    } else if !is_known {
+                        let key = loose_key(&check.namespace, &check.service_id);
+                        loose.entry(key).or_default().push(check);
+                    }
+                })
+            })?;
+        }
+        self.adopt_renamed(&mut loose, &mut dirty, &mut fresh);
+
+        let mut touched = BTreeSet::new();
+        for key in dirty {
+            let checks = fresh.remove(&key).unwrap_or_default();
+            touched.extend(self.take_checks(&key, &checks));
+        }
+        self.loose = loose;
+        self.checks_index = index;
+        Ok(ChecksRead { touched, is_agent })
+    }
+
+    /// A check keeps the name that its instance had when the check was written; when the instance was written
+    /// again under another name, its check is found by the ID.
+    fn adopt_renamed(
+        &self,
+        loose: &mut HashMap<Key, Vec<Check>>,
+        dirty: &mut HashSet<Key>,
+        fresh: &mut HashMap<Key, Vec<Check>>,
+    ) {
+        loose.retain(|(_, id), checks| {
+            let home = self
+                .slots
+                .iter()
+                .find(|(_, entries)| Self::find(entries, id).is_ok());
+            let Some((slot, _)) = home else {
+                return true;
+            };
+            let key: Key = (slot.as_str().into(), id.clone());
+            dirty.insert(key.clone());
+            fresh.entry(key).or_default().append(checks);
+            false
+        });
+    }
+
+    fn take_checks(&mut self, key: &Key, checks: &[Check]) -> Option<Slot> {
+        let (slot, entries) = self.slots.get_key_value(&*key.0)?;
+        let at = Self::find(entries, &key.1).ok()?;
+        let slot = slot.clone();
+        let entry = self.slots.get_mut(&slot)?.get_mut(at)?;
+        let record = (*entry.record).clone();
+        let (record, check) = record.with_checks(checks, &mut self.interner);
+        let version = Version {
+            service: entry.version.service,
+            check,
+        };
+        if version == entry.version && record == *entry.record {
+            return None;
+        }
+        entry.record = Arc::new(record);
+        entry.version = version;
+        Some(slot)
+    }
+}
+
+impl Entry {
+    /// Whether the next check of this read is the one that is known; counts it.
+    fn expects(&mut self, read: u32, scope: &str, modify_index: u64) -> bool {
+        let (last, count) = &mut self.checks_seen;
+        if *last != read {
+            (*last, *count) = (read, 0);
+        }
+        *count = count.saturating_add(1);
+        match *count {
+            1 => {
+                let known = self.record.check.as_ref();
+                self.version.check == Some(modify_index)
+                    && known.is_some_and(|check| *check.scope == *scope)
+            }
+            nth => self
+                .record
+                .scopes()
+                .nth(usize::from(nth) - 1)
+                .is_some_and(|known| **known == *scope),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The ACL token: a secret that shows in no log, and a file that is read again when it changes.
+
+use std::{
+    fmt,
+    fs::{self, Metadata},
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use http::HeaderValue;
+
+use crate::Error;
+
+/// A secret text. `Debug` and `Display` never show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+/// Where the ACL token comes from.
+///
+/// ```
+/// use consul_sync_consul::{Secret, TokenSource};
+/// let source = TokenSource::Value(Secret::new("canary"));
+/// assert!(!format!("{source:?}").contains("canary"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TokenSource {
+    /// No token: Consul takes the requests as anonymous.
+    #[default]
+    Anonymous,
+    /// The token itself.
+    Value(Secret),
+    /// A file that holds it; read again whenever it changes. While the file is empty or cannot be read, the
+    /// last good token stays in use, never none (fault G04).
+    File(PathBuf),
+}
+
+/// The token as requests carry it.
+#[derive(Debug)]
+pub(crate) struct Token {
+    source: TokenSource,
+    current: Mutex<Option<Loaded>>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    stamp: Option<Stamp>,
+    header: HeaderValue,
+}
+
+/// What changes when a file is written or replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    #[cfg(unix)]
+    inode: u64,
+}
+
+// === impl Secret ===
+
+impl Secret {
+    /// Takes a secret; white space around it is dropped.
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self(text.as_ref().trim().into())
+    }
+
+    /// The secret itself.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+// === impl Token ===
+
+impl Token {
+    /// Reads the token once, so that a token that cannot be used is known at once.
+    pub(crate) fn new(source: TokenSource) -> Result<Self, Error> {
+        let token = Self {
+            source,
+            current: Mutex::new(None),
+        };
+        token.header()?;
+        Ok(token)
+    }
+
+    /// Whether requests carry none.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.source == TokenSource::Anonymous
+    }
+
+    /// The header value for the next request.
+    ///
+    /// # Errors
+    /// [`Error::Token`] when there never was a good one.
+    pub(crate) fn header(&self) -> Result<Option<HeaderValue>, Error> {
+        match &self.source {
+            TokenSource::Anonymous => Ok(None),
+            TokenSource::Value(secret) => {
+                let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(loaded) = &*current {
+                    return Ok(Some(loaded.header.clone()));
+                }
+                let header = header(secret.expose())
+                    .map_err(|problem| Error::Token(format!("consul token: {problem}")))?;
+                *current = Some(Loaded {
+                    stamp: None,
+                    header: header.clone(),
+                });
+                Ok(Some(header))
+            }
+            TokenSource::File(path) => self.from_file(path).map(Some),
+        }
+    }
+
+    /// Forgets that the file was read, because its token was refused: a rotation within the file
+    /// system's resolution of time would be missed otherwise.
+    pub(crate) fn distrust(&self) {
+        if let Some(loaded) = &mut *self.current.lock().unwrap_or_else(PoisonError::into_inner) {
+            loaded.stamp = None;
+        }
+    }
+
+    /// Replaces the token wherever it stands in a text.
+    pub(crate) fn redact(&self, text: String) -> String {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let secret = current
+            .as_ref()
+            .and_then(|loaded| loaded.header.to_str().ok());
+        match secret {
+            Some(secret) if text.contains(secret) => text.replace(secret, "[token]"),
+            _ => text,
+        }
+    }
+
+    fn from_file(&self, path: &Path) -> Result<HeaderValue, Error> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = Stamp::of(path);
+        if let (Some(loaded), Ok(stamp)) = (&*current, &stamp)
+            && loaded.stamp.as_ref() == Some(stamp)
+        {
+            return Ok(loaded.header.clone());
+        }
+        let read = stamp.and_then(|stamp| Ok((stamp, fs::read_to_string(path)?)));
+        let problem = match read {
+            Ok((stamp, text)) => match header(text.trim()) {
+                Ok(header) => {
+                    *current = Some(Loaded {
+                        stamp: Some(stamp),
+                        header: header.clone(),
+                    });
+                    return Ok(header);
+                }
+                Err(problem) => {
+                    // The stamp is kept so that a bad file is complained about once, not at every request.
+                    if let Some(loaded) = &mut *current {
+                        loaded.stamp = Some(stamp);
+                    }
+                    problem.to_owned()
+                }
+            },
+            Err(error) => error.to_string(),
+        };
+        let problem = format!("consul token file {}: {problem}", path.display());
+        match &*current {
+            Some(loaded) => {
+                tracing::warn!("{problem}; the token read before stays in use");
+                Ok(loaded.header.clone())
+            }
+            None => Err(Error::Token(problem)),
+        }
+    }
+}
+
+fn header(text: &str) -> Result<HeaderValue, &'static str> {
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    if !text.chars().all(|c| c.is_ascii_graphic()) {
+        return Err("it holds characters that no token has");
+    }
+    let mut value =
+        HeaderValue::from_str(text).map_err(|_| "it holds characters that no token has")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+// === impl Stamp ===
+
+impl Stamp {
+    /// The stamp of a file as it is now; symbolic links are followed.
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|meta| Self::from(&meta))
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(meta: &Metadata) -> Self {
+        Self {
+            modified: meta.modified().ok(),
+            length: meta.len(),
+            #[cfg(unix)]
+            inode: std::os::unix::fs::MetadataExt::ino(meta),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("consul-sync-token-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        dir.join(name)
+    }
+
+    fn text(token: &Token) -> String {
+        let header = token.header().unwrap().unwrap();
+        header.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn fault_g04_a_rotated_file_is_read_again_and_an_empty_one_keeps_the_old_token() {
+        let path = file("rotated");
+        fs::write(&path, "first\n").unwrap();
+        let token = Token::new(TokenSource::File(path.clone())).unwrap();
+        assert_eq!(text(&token), "first");
+        fs::write(&path, " second \n").unwrap();
+        assert_eq!(text(&token), "second");
+        for bad in ["", "\n", "half \u{0} written"] {
+            fs::write(&path, bad).unwrap();
+            assert_eq!(text(&token), "second", "{bad:?}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(text(&token), "second");
+        fs::write(&path, "third").unwrap();
+        assert_eq!(text(&token), "third");
+    }
+
+    #[test]
+    fn fault_g04_a_file_that_never_was_good_is_an_error_and_never_anonymous() {
+        let path = file("empty");
+        fs::write(&path, " \n").unwrap();
+        let error = Token::new(TokenSource::File(path.clone())).unwrap_err();
+        assert!(error.to_string().contains("it is empty"), "{error}");
+        let missing = Token::new(TokenSource::File(file("missing"))).unwrap_err();
+        assert!(missing.to_string().contains("missing"), "{missing}");
+        assert!(Token::new(TokenSource::Value(Secret::new(""))).is_err());
+    }
+
+    #[test]
+    fn a_refused_token_is_read_again_though_its_file_looks_unchanged() {
+        let path = file("same-stamp");
+        fs::write(&path, "aaaa").unwrap();
+        let token = Token::new(TokenSource::File(path.clone())).unwrap();
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        fs::write(&path, "bbbb").unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(before)
+            .unwrap();
+        assert_eq!(text(&token), "aaaa");
+        token.distrust();
+        assert_eq!(text(&token), "bbbb");
+    }
+
+    #[test]
+    fn the_token_shows_in_no_debug_output() {
+        let token = Token::new(TokenSource::Value(Secret::new("canary"))).unwrap();
+        assert!(!format!("{token:?}").contains("canary"));
+        assert_eq!(token.redact("a canary sings".into()), "a [token] sings");
+    }
+}

@@ -1,0 +1,403 @@
+//! A batch on its way: split where Consul refuses it, and one outcome for each operation.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use consul_sync_core::{Action, Op, Outcome, Outcomes, Reason, Rejection, Slot};
+use http::StatusCode;
+
+use super::{
+    NodeWrite, Refusal, encode,
+    refusal::{missing_rule, rejection},
+    versions::{Applied, applied},
+};
+use crate::{
+    Call, Error,
+    answer::Answer,
+    journal::{Journal, Sign},
+    registration::{KUBERNETES, Registration, SOURCE_META, Version},
+    request::Request,
+    sink::{Inner, NodeState},
+    wire::{TxnAnswer, TxnError},
+};
+
+/// How often the node may have to be written anew within one batch.
+const NODE_ATTEMPTS: u32 = 3;
+
+/// One call of [`consul_sync_core::Sink::apply`].
+#[derive(Debug)]
+pub(crate) struct Apply<'a> {
+    sink: &'a Inner,
+    ops: &'a [Op<Registration>],
+    outcomes: Outcomes<Registration>,
+    /// Slots in which an operation failed, and which: later ones there are not applied.
+    failed: HashMap<&'a Slot, usize>,
+    /// Parts that are still to be sent, as positions in `ops`, in order.
+    parts: VecDeque<Vec<usize>>,
+    has_written: bool,
+    node_attempts: u32,
+    under_way: UnderWay<'a>,
+}
+
+/// Tells the watches that writes are under way, until it is dropped, also when the call is cancelled.
+#[derive(Debug)]
+struct UnderWay<'a> {
+    journals: Vec<Arc<Journal>>,
+    slots: HashSet<&'a Slot>,
+}
+
+/// What became of one transaction.
+enum Sent {
+    Applied(TxnAnswer),
+    Refused(Call, Vec<TxnError>),
+    /// Nothing of it was applied, and it has to be smaller.
+    TooLarge,
+    /// Nothing of it was applied, and one of it never will be.
+    Unreadable(String),
+    /// It did not reach a server that could apply it.
+    Unsent(Error),
+    /// It may have been applied.
+    Unclear,
+}
+
+// === impl Apply ===
+
+impl<'a> Apply<'a> {
+    pub(crate) fn new(sink: &'a Inner, ops: &'a [Op<Registration>]) -> Self {
+        Self {
+            sink,
+            ops,
+            outcomes: vec![Outcome::Skipped; ops.len()],
+            failed: HashMap::new(),
+            parts: VecDeque::new(),
+            has_written: false,
+            node_attempts: 0,
+            under_way: UnderWay::new(sink, ops),
+        }
+    }
+
+    /// Sends everything.
+    ///
+    /// # Errors
+    /// When nothing was applied and trying the same at once would not help: no server in reach, rights that are
+    /// missing for all of it, a node that must not be ours.
+    pub(crate) async fn run(mut self) -> Result<Outcomes<Registration>, Error> {
+        self.cut();
+        while let Some(part) = self.parts.pop_front() {
+            let part: Vec<usize> = part.into_iter().filter(|at| self.is_open(*at)).collect();
+            if part.is_empty() {
+                continue;
+            }
+            let node = match self.sink.node_state().await {
+                Ok(state) => state,
+                Err(error) => return self.stop(error),
+            };
+            match self.send(&part, node).await? {
+                Sent::Applied(answer) => self.applied(&part, &answer),
+                Sent::Refused(call, errors) => self.refused(part, &call, node, &errors)?,
+                Sent::TooLarge => self.halve(part, || {
+                    Rejection::new(Reason::TooLarge, "consul takes no transaction that large")
+                }),
+                Sent::Unreadable(text) => self.halve(part, || rejection(&text)),
+                Sent::Unsent(error) => return self.stop(error),
+                Sent::Unclear => {
+                    for at in part {
+                        self.outcomes[at] = Outcome::Unknown;
+                    }
+                    // What becomes of the next part would be as unclear; the core reads first.
+                    break;
+                }
+            }
+        }
+        Ok(self.outcomes)
+    }
+
+    /// Ends early. What was applied before has its outcomes; without any the error says more.
+    fn stop(self, error: Error) -> Result<Outcomes<Registration>, Error> {
+        if self.has_written {
+            tracing::debug!(%error, "a batch was applied in part");
+            Ok(self.outcomes)
+        } else {
+            Err(error)
+        }
+    }
+
+    /// Cuts the batch by what one transaction may hold.
+    fn cut(&mut self) {
+        let limits = self.sink.limits.get();
+        let target = self.sink.target();
+        let mut part = Vec::new();
+        // The node's own operation may come on top.
+        let (mut ops, mut bytes) = (1, 2);
+        for (at, op) in self.ops.iter().enumerate() {
+            let cost = target.cost(op);
+            let is_full = ops + cost.ops > limits.ops || bytes + cost.bytes > limits.bytes;
+            if is_full && !part.is_empty() {
+                self.parts.push_back(std::mem::take(&mut part));
+                (ops, bytes) = (1, 2);
+            }
+            ops += cost.ops;
+            bytes += cost.bytes;
+            part.push(at);
+        }
+        if !part.is_empty() {
+            self.parts.push_back(part);
+        }
+    }
+
+    async fn send(&self, part: &[usize], node: NodeState) -> Result<Sent, Error> {
+        let sink = self.sink;
+        let address = sink.settings.node_address.to_string();
+        let node = match node {
+            NodeState::Due(expected) => Some(NodeWrite {
+                address: &address,
+                meta: &[(SOURCE_META, KUBERNETES)],
+                expected,
+            }),
+            NodeState::Unknown | NodeState::Present => None,
+        };
+        let ops: Vec<&Op<Registration>> = part.iter().map(|at| &self.ops[*at]).collect();
+        let body = sink
+            .target()
+            .body(node.as_ref(), &ops)
+            .map_err(|error| Error::Settings(format!("encode a transaction: {error}")))?;
+        let length = body.len();
+        let request = sink
+            .client
+            .scoped(Request::put(&["txn"], Bytes::from(body)));
+        let error = match sink.client.call(&request).await {
+            Ok(answer) if answer.status == StatusCode::CONFLICT => {
+                return Ok(refusal(&answer));
+            }
+            Ok(answer) => {
+                return Ok(match answer.json::<TxnAnswer>() {
+                    Ok(results) if results.errors.is_empty() => Sent::Applied(results),
+                    // A success that cannot be read was one all the same, or a proxy's invention.
+                    _ => Sent::Unclear,
+                });
+            }
+            Err(error) => error,
+        };
+        match &error {
+            Error::Status { status, text, .. } => match status.as_u16() {
+                401 | 403 => Err(Error::Denied {
+                    rule: missing_rule(text, sink.settings.node.as_str()),
+                    text: error.to_string(),
+                    call: sink.client.about("PUT", "/v1/txn"),
+                }),
+                413 => {
+                    if text.contains("too many operations") {
+                        sink.limits.fewer_ops();
+                    } else {
+                        sink.limits.fewer_bytes(length);
+                    }
+                    Ok(Sent::TooLarge)
+                }
+                400 | 500 if Refusal::is_permanent_text(text) => Ok(Sent::Unreadable(text.clone())),
+                500..=599 => {
+                    tracing::debug!(%error, "a transaction ended without a clear answer");
+                    Ok(Sent::Unclear)
+                }
+                429 => Ok(Sent::Unsent(error)),
+                _ => Err(error),
+            },
+            _ if error.may_have_been_applied() => {
+                if matches!(error, Error::Broken { .. }) && length > 64 * 1024 {
+                    // A server that takes no body of this size may close the connection before it says so.
+                    sink.limits.fewer_bytes(length);
+                }
+                tracing::debug!(%error, "a transaction ended without a clear answer");
+                Ok(Sent::Unclear)
+            }
+            _ => Ok(Sent::Unsent(error)),
+        }
+    }
+
+    fn applied(&mut self, part: &[usize], answer: &TxnAnswer) {
+        self.has_written = true;
+        self.sink.set_node_state(NodeState::Present);
+        let ops: Vec<&Op<Registration>> = part.iter().map(|at| &self.ops[*at]).collect();
+        for ((at, op), applied) in part.iter().zip(&ops).zip(applied(&ops, &answer.results)) {
+            self.outcomes[*at] = match applied {
+                Applied::Written(version) => {
+                    self.tell(
+                        op,
+                        Sign::Written {
+                            version,
+                            dropped: dropped_check(op),
+                        },
+                    );
+                    Outcome::Written(version)
+                }
+                Applied::Deleted => {
+                    if let Action::Delete(deletion) = &op.action {
+                        self.tell(op, Sign::Deleted(*deletion.expected()));
+                    }
+                    Outcome::Deleted
+                }
+                Applied::Unreadable => Outcome::Unknown,
+            };
+        }
+    }
+
+    fn tell(&self, op: &Op<Registration>, sign: Sign) {
+        for journal in &self.under_way.journals {
+            journal.wrote(&op.slot, op.id(), sign);
+        }
+    }
+
+    /// Nothing was applied. The operations at fault get their outcome, and the rest is sent again.
+    fn refused(
+        &mut self,
+        part: Vec<usize>,
+        call: &Call,
+        node: NodeState,
+        errors: &[TxnError],
+    ) -> Result<(), Error> {
+        let owners = self.owners(&part, node);
+        // Only the first error of a record counts: a check fails in the wake of its service.
+        let mut at_fault: BTreeMap<usize, &str> = BTreeMap::new();
+        let mut is_node_due = false;
+        for error in errors {
+            match (owners.get(error.op_index), Refusal::of(&error.what)) {
+                (Some(None), Refusal::Denied) => return Err(self.denied(call, &error.what)),
+                // The node was written by somebody else in between, or is gone.
+                (Some(None), _) | (Some(Some(_)), Refusal::NodeMissing) => is_node_due = true,
+                (Some(Some(at)), _) => {
+                    at_fault.entry(*at).or_insert(&error.what);
+                }
+                (None, _) => {}
+            }
+        }
+        if is_node_due {
+            self.sink.set_node_state(NodeState::Unknown);
+            self.node_attempts += 1;
+            if self.node_attempts <= NODE_ATTEMPTS {
+                self.parts.push_front(part);
+                return Ok(());
+            }
+            let node = &self.sink.settings.node;
+            let problem =
+                format!("the node {node} cannot be registered: somebody else keeps writing it");
+            return Err(Error::Incomplete {
+                call: call.clone(),
+                problem,
+            });
+        }
+        if at_fault.is_empty() {
+            // Refused, and nothing that was sent is named: halving finds it.
+            let text = errors.first().map_or("no reason", |error| &error.what);
+            self.halve(part, || rejection(text));
+            return Ok(());
+        }
+        let is_denied = |text: &&str| Refusal::of(text) == Refusal::Denied;
+        if at_fault.len() == part.len() && !self.has_written && at_fault.values().all(is_denied) {
+            let text = errors.first().map_or("", |error| &error.what);
+            return Err(self.denied(call, text));
+        }
+        for (at, text) in at_fault {
+            self.fail(
+                at,
+                match Refusal::of(text) {
+                    Refusal::Stale | Refusal::NodeMissing => Outcome::Stale,
+                    Refusal::Permanent => Outcome::Refused(rejection(text)),
+                    Refusal::Denied => {
+                        let rule = missing_rule(text, self.sink.settings.node.as_str());
+                        let message =
+                            format!("consul denied it; add to the token's policy: {rule}");
+                        Outcome::Refused(Rejection::new(Reason::Refused, message))
+                    }
+                },
+            );
+        }
+        self.parts.push_front(part);
+        Ok(())
+    }
+
+    /// For each operation of a transaction the one of ours that it belongs to; `None` for the node's.
+    fn owners(&self, part: &[usize], node: NodeState) -> Vec<Option<usize>> {
+        let node = matches!(node, NodeState::Due(_)).then_some(None);
+        let ops = part.iter().flat_map(|at| {
+            let count = encode::steps(&self.ops[*at]).count();
+            std::iter::repeat_n(Some(*at), count)
+        });
+        node.into_iter().chain(ops).collect()
+    }
+
+    /// An operation failed: it, and what comes after it in its slot, is not sent again.
+    fn fail(&mut self, at: usize, outcome: Outcome<Version>) {
+        let first = self.failed.entry(&self.ops[at].slot).or_insert(at);
+        // Of several failed ones in a slot the first has its outcome, and the others count as skipped.
+        if *first >= at {
+            let later = std::mem::replace(first, at);
+            self.outcomes[later] = Outcome::Skipped;
+            self.outcomes[at] = outcome;
+        }
+    }
+
+    fn is_open(&self, at: usize) -> bool {
+        let first = self.failed.get(&self.ops[at].slot);
+        first.is_none_or(|first| at < *first)
+    }
+
+    /// A part that cannot be sent whole is sent in two; one that cannot be halved is refused.
+    fn halve(&mut self, mut part: Vec<usize>, rejection: impl FnOnce() -> Rejection) {
+        if let [at] = part[..] {
+            self.fail(at, Outcome::Refused(rejection()));
+            return;
+        }
+        let second = part.split_off(part.len() / 2);
+        self.parts.push_front(second);
+        self.parts.push_front(part);
+    }
+
+    fn denied(&self, call: &Call, text: &str) -> Error {
+        Error::Denied {
+            call: call.clone(),
+            rule: missing_rule(text, self.sink.settings.node.as_str()),
+            text: text.chars().filter(|c| !c.is_control()).take(300).collect(),
+        }
+    }
+}
+
+/// The version of the check that an update takes away; 0 for none.
+fn dropped_check(op: &Op<Registration>) -> u64 {
+    match &op.action {
+        Action::Update {
+            record, expected, ..
+        } if record.check.is_none() => expected.check.unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Reads the 409 of a transaction.
+fn refusal(answer: &Answer) -> Sent {
+    match answer.json::<TxnAnswer>() {
+        Ok(refused) => Sent::Refused(answer.call.clone(), refused.errors),
+        Err(_) => Sent::Unclear,
+    }
+}
+
+// === impl UnderWay ===
+
+impl<'a> UnderWay<'a> {
+    fn new(sink: &Inner, ops: &'a [Op<Registration>]) -> Self {
+        let slots: HashSet<&Slot> = ops.iter().map(|op| &op.slot).collect();
+        let journals = sink.journals();
+        for journal in &journals {
+            journal.begin(slots.iter().copied());
+        }
+        Self { journals, slots }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        for journal in &self.journals {
+            journal.end(self.slots.iter().copied());
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! Operations as Consul reads them.
+
+use std::{io, sync::Arc};
+
+use consul_sync_core::{Action, Cost, Op};
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap, SerializeSeq},
+};
+
+use crate::registration::{OWNER_META, RegisteredCheck, Registration, Version, check_id};
+
+/// Where instances are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) node: &'a str,
+    pub(crate) partition: Option<&'a str>,
+}
+
+/// The write of the node itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NodeWrite<'a> {
+    pub(crate) address: &'a str,
+    /// Pairs of the node, written as they are.
+    pub(crate) meta: &'a [(&'static str, &'a str)],
+    /// The version it must still have; 0 for a node that must not exist.
+    pub(crate) expected: u64,
+}
+
+// === impl Target ===
+
+impl Target<'_> {
+    /// What an operation takes of a transaction.
+    pub(crate) fn cost(&self, op: &Op<Registration>) -> Cost {
+        let mut length = Length(1);
+        let mut ops = 0;
+        for step in steps(op) {
+            // Writing to a counter cannot fail, and neither can these types.
+            let _ = serde_json::to_writer(&mut length, &Encoded { target: self, step });
+            length.0 += 1;
+            ops += 1;
+        }
+        Cost {
+            ops,
+            bytes: length.0,
+        }
+    }
+
+    /// The body of a transaction.
+    pub(crate) fn body(
+        &self,
+        node: Option<&NodeWrite<'_>>,
+        ops: &[&Op<Registration>],
+    ) -> serde_json::Result<Vec<u8>> {
+        let mut body = Vec::with_capacity(1024 * (ops.len() + 1));
+        let mut serializer = serde_json::Serializer::new(&mut body);
+        let mut seq = serde::Serializer::serialize_seq(&mut serializer, None)?;
+        if let Some(write) = node {
+            seq.serialize_element(&EncodedNode {
+                target: self,
+                write,
+            })?;
+        }
+        for op in ops {
+            for step in steps(op) {
+                seq.serialize_element(&Encoded { target: self, step })?;
+            }
+        }
+        SerializeSeq::end(seq)?;
+        Ok(body)
+    }
+}
+
+/// One operation of a transaction.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step<'a> {
+    /// Write the service; the index is the version it must have, 0 for none.
+    Service(&'a Registration, u64),
+    /// Delete the service at this version, and its checks with it.
+    DeleteService(&'a Registration, u64),
+    /// Write the check at this version; without one, whatever stands there, because the service's own
+    /// condition in the same transaction guards it.
+    Check(&'a Registration, &'a RegisteredCheck, Option<u64>),
+    /// Delete the check of a scope, at this version where one is known.
+    DeleteCheck(&'a Registration, &'a Arc<str>, Option<u64>),
+}
+
+/// The operations that one write of a record takes. The service stands first and always: its condition
+/// guards the checks, and writing it unchanged changes nothing.
+pub(super) fn steps(op: &Op<Registration>) -> impl Iterator<Item = Step<'_>> {
+    let (record, previous, expected) = match &op.action {
+        Action::Create(record) => (record, None, None),
+        Action::Update {
+            record,
+            previous,
+            expected,
+            ..
+        } => (record, Some(previous), Some(expected)),
+        Action::Delete(deletion) => (deletion.record(), None, Some(deletion.expected())),
+    };
+    let record: &Registration = record;
+    let index = expected.map_or(0, |version| version.service);
+    let service = if op.is_delete() {
+        Step::DeleteService(record, index)
+    } else {
+        Step::Service(record, index)
+    };
+    let wanted = record.check.as_deref().filter(|_| !op.is_delete());
+    let known = previous.and_then(|previous| previous.check.as_deref());
+    let version_of = move |scope: &str| {
+        let version: &Version = expected?;
+        known.filter(|known| *known.scope == *scope)?;
+        version.check
+    };
+    let gone = previous
+        .into_iter()
+        .flat_map(|previous| previous.scopes())
+        .filter(move |scope| wanted.is_none_or(|wanted| wanted.scope != **scope))
+        .map(move |scope| Step::DeleteCheck(record, scope, version_of(scope)));
+    let check = wanted.map(move |check| Step::Check(record, check, version_of(&check.scope)));
+    std::iter::once(service).chain(gone).chain(check)
+}
+
+struct Encoded<'a> {
+    target: &'a Target<'a>,
+    step: Step<'a>,
+}
+
+struct EncodedNode<'a> {
+    target: &'a Target<'a>,
+    write: &'a NodeWrite<'a>,
+}
+
+#[derive(Serialize)]
+enum Wrapped<'a> {
+    Node(NodeOp<'a>),
+    Service(ServiceOp<'a, ServiceBody<'a>>),
+    #[serde(rename = "Service")]
+    DeleteService(ServiceOp<'a, ServiceKey<'a>>),
+    Check(CheckOp<CheckBody<'a>>),
+    #[serde(rename = "Check")]
+    DeleteCheck(CheckOp<CheckKey<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct NodeOp<'a> {
+    verb: &'static str,
+    node: NodeBody<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct NodeBody<'a> {
+    node: &'a str,
+    address: &'a str,
+    meta: NodePairs<'a>,
+    modify_index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ServiceOp<'a, T> {
+    verb: &'static str,
+    node: &'a str,
+    service: T,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ServiceKey<'a> {
+    #[serde(rename = "ID")]
+    id: &'a str,
+    service: &'a str,
+    modify_index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ServiceBody<'a> {
+    #[serde(rename = "ID")]
+    id: &'a str,
+    service: &'a str,
+    tags: &'a [Arc<str>],
+    address: Text<'a>,
+    port: u16,
+    meta: Pairs<'a>,
+    weights: Weights,
+    modify_index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Weights {
+    passing: u32,
+    warning: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct CheckOp<T> {
+    verb: &'static str,
+    check: T,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct CheckKey<'a> {
+    node: &'a str,
+    #[serde(rename = "CheckID")]
+    id: String,
+    /// With it the right that is asked for is the service's, without it the node's.
+    #[serde(rename = "ServiceID")]
+    service_id: &'a str,
+    service_name: &'a str,
+    modify_index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct CheckBody<'a> {
+    node: &'a str,
+    #[serde(rename = "CheckID")]
+    id: String,
+    name: &'a str,
+    status: &'static str,
+    output: &'a str,
+    #[serde(rename = "Type")]
+    kind: &'a str,
+    #[serde(rename = "ServiceID")]
+    service_id: &'a str,
+    service_name: &'a str,
+    modify_index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<&'a str>,
+}
+
+impl<'a> Encoded<'a> {
+    fn wrapped(&self) -> Wrapped<'a> {
+        let Target { node, partition } = *self.target;
+        let key = |record: &'a Registration, modify_index| ServiceKey {
+            id: record.id.as_str(),
+            service: &record.name,
+            modify_index,
+            namespace: record.namespace(),
+            partition,
+        };
+        match self.step {
+            Step::Service(record, modify_index) => Wrapped::Service(ServiceOp {
+                verb: "cas",
+                node,
+                service: ServiceBody {
+                    id: record.id.as_str(),
+                    service: &record.name,
+                    tags: &record.tags,
+                    address: Text(record),
+                    port: record.port,
+                    meta: Pairs(record),
+                    weights: Weights {
+                        passing: record.weight,
+                        warning: 1,
+                    },
+                    modify_index,
+                    namespace: record.namespace(),
+                    partition,
+                },
+            }),
+            Step::DeleteService(record, index) => Wrapped::DeleteService(ServiceOp {
+                verb: "delete-cas",
+                node,
+                service: key(record, index),
+            }),
+            Step::Check(record, check, version) => Wrapped::Check(CheckOp {
+                verb: if version.is_some() { "cas" } else { "set" },
+                check: CheckBody {
+                    node,
+                    id: check_id(&check.scope, &record.id),
+                    name: &check.name,
+                    status: check.status.as_str(),
+                    output: &check.output,
+                    kind: &check.kind,
+                    service_id: record.id.as_str(),
+                    service_name: &record.name,
+                    modify_index: version.unwrap_or(0),
+                    namespace: record.namespace(),
+                    partition,
+                },
+            }),
+            Step::DeleteCheck(record, scope, version) => Wrapped::DeleteCheck(CheckOp {
+                verb: if version.is_some() {
+                    "delete-cas"
+                } else {
+                    "delete"
+                },
+                check: CheckKey {
+                    node,
+                    id: check_id(scope, &record.id),
+                    service_id: record.id.as_str(),
+                    service_name: &record.name,
+                    modify_index: version.unwrap_or(0),
+                    namespace: record.namespace(),
+                    partition,
+                },
+            }),
+        }
+    }
+}
+
+impl Serialize for Encoded<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.wrapped().serialize(serializer)
+    }
+}
+
+impl Serialize for EncodedNode<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Wrapped::Node(NodeOp {
+            verb: "cas",
+            node: NodeBody {
+                node: self.target.node,
+                address: self.write.address,
+                meta: NodePairs(self.write.meta),
+                modify_index: self.write.expected,
+                partition: self.target.partition,
+            },
+        })
+        .serialize(serializer)
+    }
+}
+
+struct NodePairs<'a>(&'a [(&'static str, &'a str)]);
+
+impl Serialize for NodePairs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
+}
+
+/// The pairs of a registration with the owner's.
+struct Pairs<'a>(&'a Registration);
+
+impl Serialize for Pairs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in self.0.pairs() {
+            map.serialize_entry(key.as_ref(), value.as_ref())?;
+        }
+        if let Some(owner) = self.0.owner() {
+            map.serialize_entry(OWNER_META, owner)?;
+        }
+        map.end()
+    }
+}
+
+/// The address of a registration.
+struct Text<'a>(&'a Registration);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0.address {
+            Some(address) => serializer.collect_str(address),
+            None => serializer.serialize_str(""),
+        }
+    }
+}
+
+/// Counts what is written to it.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

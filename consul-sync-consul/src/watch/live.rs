@@ -1,0 +1,201 @@
+//! Changes after a listing.
+
+use std::{collections::BTreeSet, mem, sync::Arc};
+
+use consul_sync_core::{Held, Slot};
+
+use super::{
+    fit,
+    query::{Part, Query, Reply},
+};
+use crate::{
+    Error,
+    answer::Answer,
+    block::{Cursor, Step},
+    journal::{Fit, Journal},
+    registration::Registration,
+    sink::{Inner, Listed},
+    table::Table,
+};
+
+/// What is known, and the queries that keep it so.
+#[derive(Debug)]
+pub(super) struct Live {
+    table: Table,
+    services: Query,
+    checks: Query,
+    /// Slots to show.
+    due: BTreeSet<Slot>,
+    /// Slots that differ and cannot be shown yet: a write is under way, or the read is from before one.
+    owed: BTreeSet<Slot>,
+    /// Consul said that it has no access control, so that nothing can be hidden from us.
+    is_open: bool,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// A slot holds this now.
+    Changed(Slot, Held<Registration>),
+    /// A query failed and will be sent again; what is known stays known.
+    Trouble(Error),
+    /// What is known may no longer be whole.
+    Lost(Error),
+}
+
+// === impl Live ===
+
+impl Live {
+    pub(super) fn new(listed: Listed) -> Self {
+        Self {
+            table: listed.table,
+            services: Query::new(Part::Services, listed.services),
+            checks: Query::new(Part::Checks, listed.checks),
+            due: BTreeSet::new(),
+            owed: BTreeSet::new(),
+            is_open: listed.is_open,
+        }
+    }
+
+    /// Waits for the next thing to show.
+    pub(super) async fn next(
+        &mut self,
+        sink: &Arc<Inner>,
+        journal: &Journal,
+        services: &mut Cursor,
+        checks: &mut Cursor,
+    ) -> Next {
+        loop {
+            while let Some(slot) = self.due.pop_first() {
+                match fit(journal, &self.table, &slot) {
+                    Fit::Current => {
+                        let held = self.table.held(&slot, &sink.settings.owner);
+                        return Next::Changed(slot, held);
+                    }
+                    Fit::Older | Fit::InFlight => {
+                        self.owed.insert(slot);
+                    }
+                }
+            }
+            let (part, reply) = tokio::select! {
+                reply = self.services.next(sink, services.index()) => (Part::Services, reply),
+                reply = self.checks.next(sink, checks.index()) => (Part::Checks, reply),
+                () = journal.settled.notified() => {
+                    self.due.append(&mut self.owed);
+                    continue;
+                }
+            };
+            let cursor = match part {
+                Part::Services => &mut *services,
+                Part::Checks => &mut *checks,
+            };
+            if let Err(error) = self.take(sink, part, cursor, reply).await {
+                // Whoever has access control switched on had to restart the servers for it.
+                self.is_open = false;
+                self.query(part).failed(&error);
+                return if error.kind().weakens() || matches!(error, Error::Settings(_)) {
+                    Next::Lost(error)
+                } else {
+                    Next::Trouble(error)
+                };
+            }
+            self.due.append(&mut self.owed);
+            self.forget_current(journal);
+        }
+    }
+
+    async fn take(
+        &mut self,
+        sink: &Inner,
+        part: Part,
+        cursor: &mut Cursor,
+        reply: Reply,
+    ) -> Result<(), Error> {
+        let held = reply.held;
+        let answer = reply.result?;
+        answer.require_consistent()?;
+        sink.refuse_filtered(&answer)?;
+        let index = answer.index()?;
+        // The index counts only when the answer could be read.
+        let mut moved = cursor.clone();
+        match moved.observe(index) {
+            Step::Same => self.query(part).succeeded(0, held, false),
+            Step::Backwards { from } => {
+                *cursor = moved;
+                return Err(sink.went_backwards(&answer, from, index));
+            }
+            Step::Moved => {
+                let length = answer.wire_length();
+                let touched = match part {
+                    Part::Services => self.read_services(sink, answer, index).await?,
+                    Part::Checks => self.read_checks(sink, answer, index).await?,
+                };
+                *cursor = moved;
+                let is_news = !touched.is_empty();
+                if is_news && !self.is_open && sink.client.is_anonymous() {
+                    self.is_open = sink.trust_absence().await?;
+                }
+                self.due.extend(touched);
+                self.query(part).succeeded(length, held, is_news);
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_services(
+        &mut self,
+        sink: &Inner,
+        answer: Answer,
+        index: u64,
+    ) -> Result<BTreeSet<Slot>, Error> {
+        let mut table = self.lend_table();
+        let (table, answer, read) = crate::offload(answer.wire_length(), move || {
+            let read = table.read_services(&answer, index);
+            (table, answer, read)
+        })
+        .await;
+        self.table = table;
+        let (node, touched) = read?;
+        sink.learn_node(&answer, node.as_ref())?;
+        Ok(touched)
+    }
+
+    async fn read_checks(
+        &mut self,
+        sink: &Inner,
+        answer: Answer,
+        index: u64,
+    ) -> Result<BTreeSet<Slot>, Error> {
+        let mut table = self.lend_table();
+        let (table, read) = crate::offload(answer.wire_length(), move || {
+            let read = table.read_checks(&answer, index);
+            (table, read)
+        })
+        .await;
+        self.table = table;
+        let read = read?;
+        if read.is_agent {
+            return Err(sink.agents_node());
+        }
+        Ok(read.touched)
+    }
+
+    /// The table goes to the thread that parses, and comes back with it.
+    fn lend_table(&mut self) -> Table {
+        mem::replace(&mut self.table, Table::new(false))
+    }
+
+    /// What a read has shown need not be waited for any longer.
+    fn forget_current(&self, journal: &Journal) {
+        for slot in journal.slots() {
+            fit(journal, &self.table, &slot);
+        }
+    }
+
+    fn query(&mut self, part: Part) -> &mut Query {
+        match part {
+            Part::Services => &mut self.services,
+            Part::Checks => &mut self.checks,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! One of the two blocking queries of a watch.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    Error,
+    answer::Answer,
+    block::Pace,
+    request::{Consistency, Request},
+    retry::Backoff,
+    sink::{Inner, Load},
+};
+
+/// What it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The instances of the node.
+    Services,
+    /// The checks of the node.
+    Checks,
+}
+
+/// A query that is open, or about to be.
+pub(super) struct Query {
+    part: Part,
+    pace: Pace,
+    backoff: Backoff,
+    /// After a failure: how long to leave the server alone.
+    penalty: Duration,
+    load: Load,
+    open: Option<BoxFuture<'static, Reply>>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) result: Result<Answer, Error>,
+    /// How long the server held it.
+    pub(super) held: Duration,
+}
+
+// === impl Query ===
+
+impl Query {
+    pub(super) fn new(part: Part, load: Load) -> Self {
+        let mut pace = Pace::new();
+        pace.note(Instant::now(), load.elapsed, Duration::ZERO, true);
+        Self {
+            part,
+            pace,
+            backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(15)),
+            penalty: Duration::ZERO,
+            load,
+            open: None,
+        }
+    }
+
+    /// The next answer. An open query stays open when the future is dropped.
+    pub(super) async fn next(&mut self, sink: &Arc<Inner>, index: u64) -> Reply {
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                let now = Instant::now();
+                let pause = self.pace.pause(now).max(self.penalty);
+                let request = self.request(sink, index);
+                let sink = Arc::clone(sink);
+                self.open.insert(Box::pin(async move {
+                    sleep(pause).await;
+                    let start = Instant::now();
+                    let result = sink.client.call(&request).await;
+                    Reply {
+                        result,
+                        held: start.elapsed(),
+                    }
+                }))
+            }
+        };
+        let reply = open.await;
+        self.open = None;
+        reply
+    }
+
+    fn request(&self, sink: &Inner, index: u64) -> Request {
+        let request = match self.part {
+            Part::Services => sink.node_request(Consistency::Consistent),
+            Part::Checks => sink.checks_request(Consistency::Consistent),
+        };
+        request.blocking(index, sink.settings.wait)
+    }
+
+    /// Takes note of a good answer.
+    pub(super) fn succeeded(&mut self, length: usize, held: Duration, is_news: bool) {
+        self.backoff.reset();
+        self.penalty = Duration::ZERO;
+        let cost = self.load.of(length);
+        self.pace.note(Instant::now(), cost, held, is_news);
+    }
+
+    /// Takes note of a failure.
+    pub(super) fn failed(&mut self, error: &Error) {
+        self.penalty = self.backoff.next(error.retry_after());
+    }
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query")
+            .field("part", &self.part)
+            .field("is_open", &self.open.is_some())
+            .finish_non_exhaustive()
+    }
+}
