@@ -91,9 +91,7 @@ impl Desired {
     /// The key exists and cannot be used; its last good value stays. Returns whether that is news.
     pub(crate) fn reject(&mut self, key: Key, rejection: Rejection) -> bool {
         let seen = self.listing.generation();
-        if let Some(entry) = self.services.get_mut(&key) {
-            entry.seen = seen;
-        } else if !self.rejected.contains_key(&key) {
+        if !self.services.contains_key(&key) && !self.rejected.contains_key(&key) {
             *self.unknown.entry(Arc::clone(key.namespace())).or_default() += 1;
         }
         let is_news = self

@@ -358,6 +358,11 @@ fn a_listing_read_before_a_write_of_ours_does_not_undo_it() {
     }
     world.engine.sink_event(Event::RelistDone, world.now);
     let (writes, reads) = (sink.writes(), sink.reads());
+    let batch = world.engine.next_batch(world.now);
+    assert!(
+        batch.is_none(),
+        "nothing is written before the read: {batch:?}"
+    );
     world.pump();
     assert_eq!(sink.writes(), writes, "nothing is written again");
     assert!(
