@@ -217,3 +217,6 @@ impl FakeConsul {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

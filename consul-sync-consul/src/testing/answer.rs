@@ -36,7 +36,9 @@ impl Answer {
 
     /// An answer without a body.
     pub(super) fn empty(status: u16) -> Self {
-        Self::with(status, "application/json", Bytes::new())
+        let mut answer = Self::with(status, "", Bytes::new());
+        answer.headers.remove(http::header::CONTENT_TYPE);
+        answer
     }
 
     fn with(status: u16, content_type: &'static str, body: Bytes) -> Self {
@@ -62,6 +64,12 @@ impl Answer {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(HeaderName::from_static(name), value);
         }
+        self
+    }
+
+    /// Takes a header away.
+    pub(super) fn without(mut self, name: &str) -> Self {
+        self.headers.remove(name);
         self
     }
 

@@ -6,6 +6,10 @@ use std::str::Chars;
 
 use serde_json::Value;
 
+mod schema;
+
+pub(super) use schema::Shape;
+
 /// A parsed expression.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Filter {
@@ -44,9 +48,14 @@ fn select(value: &Value, selector: &[String], test: &Test) -> bool {
     };
     match value {
         Value::Array(items) => items.iter().any(|item| select(item, selector, test)),
-        Value::Object(fields) => match fields.get(name) {
-            Some(found) => select(found, rest, test),
-            None => test.of_missing(),
+        Value::Object(fields) => match (fields.get(name), name.as_str()) {
+            (Some(found), _) => select(found, rest, test),
+            // These are left out of the printed object when they are zero.
+            (None, "Port") => select(&Value::from(0), rest, test),
+            (None, "Kind" | "SocketPath" | "PeerName" | "Partition") => {
+                select(&Value::Null, rest, test)
+            }
+            (None, _) => test.of_missing(),
         },
         _ => test.of_missing(),
     }
@@ -106,8 +115,24 @@ enum Token {
 }
 
 impl Filter {
-    /// Reads an expression, or says what is wrong with it.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads an expression about objects of `shape`, or says what is wrong with it.
+    pub(super) fn new(text: &str, shape: Shape) -> Result<Self, String> {
+        let filter = Self::parse(text)?;
+        filter.check(shape)?;
+        Ok(filter)
+    }
+
+    fn check(&self, shape: Shape) -> Result<(), String> {
+        match self {
+            Self::And(left, right) | Self::Or(left, right) => {
+                left.check(shape).and_then(|()| right.check(shape))
+            }
+            Self::Not(inner) => inner.check(shape),
+            Self::Match(selector, test) => schema::check(shape, selector, test),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
         let mut tokens = tokens(text)?;
         tokens.reverse();
         let mut parser = Parser { tokens };

@@ -99,6 +99,7 @@ impl FakeConsul {
         let raft = state.store.raft.max(snapshot.0.raft) + 1;
         state.store = snapshot.0.clone();
         state.store.raft = raft;
+        state.store.forget_views();
         state.epoch += 1;
         drop(state);
         self.shared.changed();

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use super::acl::Access;
 use super::answer::Answer;
 use super::endpoint::Endpoint;
-use super::filter::Filter;
+use super::filter::{Filter, Shape};
 use super::model::{Check, Instance, Node, Pairs, folded};
 use super::request::Query;
+use super::server::Identity;
 use super::store::{Store, Table};
 use super::view;
 
@@ -112,17 +113,36 @@ impl Read {
         index.max(1)
     }
 
+    /// Service whose health is asked for.
+    pub(super) fn health_of(&self) -> Option<&str> {
+        match self {
+            Self::ServiceHealth(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    fn shape(&self) -> Option<Shape> {
+        Some(match self {
+            Self::Nodes => Shape::Node,
+            Self::Services | Self::Service(_) => Shape::Catalog,
+            Self::Node(_) | Self::NodeServices(_) => Shape::Service,
+            Self::NodeChecks(_) | Self::ServiceChecks(_) | Self::ChecksInState(_) => Shape::Check,
+            Self::ServiceHealth(_) => Shape::Health,
+            Self::UiNode(_) => return None,
+        })
+    }
+
     /// The answer without its index; the flag says whether rights left something out.
     pub(super) fn answer(
         &self,
         store: &Store,
         query: &Query,
         access: &Access,
-        named_ports: bool,
+        identity: &Identity,
     ) -> Result<(Answer, bool), Answer> {
-        let filter = match query.get("filter") {
-            Some(text) if !matches!(self, Self::UiNode(_)) => {
-                Some(Filter::parse(text).map_err(|why| Answer::text(500, why))?)
+        let filter = match (query.get("filter"), self.shape()) {
+            (Some(text), Some(shape)) => {
+                Some(Filter::new(text, shape).map_err(|why| Answer::text(500, why))?)
             }
             _ => None,
         };
@@ -133,21 +153,24 @@ impl Read {
         };
         let body = match self {
             Self::Nodes => nodes(store, query, &mut sieve),
-            Self::Services => services(store, query, &mut sieve, named_ports),
-            Self::Service(name) => service(store, name, query, &mut sieve, named_ports),
+            Self::Services => services(store, query, &mut sieve, identity),
+            Self::Service(name) => service(store, name, query, &mut sieve, identity),
             Self::Node(name) => node(store, name, &mut sieve),
             Self::NodeServices(name) => node_services(store, name, &mut sieve),
             Self::NodeChecks(name) => checks(store.checks_of_node(name), &mut sieve),
-            Self::ServiceChecks(name) => checks(
-                store
-                    .checks()
-                    .filter(|c| folded(&c.service_name) == folded(name)),
-                &mut sieve,
-            ),
+            Self::ServiceChecks(name) => {
+                let name = folded(name);
+                checks(
+                    store
+                        .checks()
+                        .filter(|check| folded(&check.service_name) == name),
+                    &mut sieve,
+                )
+            }
             Self::ChecksInState(state) => checks(
                 store
                     .checks()
-                    .filter(|c| state == "any" || c.status == *state),
+                    .filter(|check| state == "any" || check.status == *state),
                 &mut sieve,
             ),
             Self::ServiceHealth(name) => {
@@ -156,10 +179,10 @@ impl Read {
                     .map_err(|()| Answer::text(400, "Invalid value for ?passing"))?;
                 service_health(store, name, query, passing, &mut sieve)
             }
-            Self::UiNode(name) => match ui_node(store, name, &mut sieve) {
-                Some(body) => body,
-                None => return Ok((Answer::empty(404), sieve.filtered)),
-            },
+            // The head is written before the query's part of it: no index, no flag.
+            Self::UiNode(name) => {
+                ui_node(store, name, &mut sieve).ok_or_else(|| Answer::empty(404))?
+            }
         };
         Ok((
             Answer::json(200, &body),
@@ -237,7 +260,13 @@ fn node(store: &Store, name: &str, sieve: &mut Sieve<'_>) -> Value {
 }
 
 fn node_services(store: &Store, name: &str, sieve: &mut Sieve<'_>) -> Value {
-    let hidden = json!({ "Node": null, "Services": null });
+    // Consul runs the filter over the missing list, which makes it an empty one.
+    let nothing = if sieve.filter.is_some() {
+        json!([])
+    } else {
+        Value::Null
+    };
+    let hidden = json!({ "Node": null, "Services": nothing });
     let Some(node) = store.node(name) else {
         return hidden;
     };
@@ -252,7 +281,7 @@ fn node_services(store: &Store, name: &str, sieve: &mut Sieve<'_>) -> Value {
             services.extend(sieve.print(&view::listed_service(instance)));
         }
     }
-    let services = if any {
+    let services = if any || sieve.filter.is_some() {
         Value::from(services)
     } else {
         Value::Null
@@ -285,7 +314,7 @@ fn ui_node(store: &Store, name: &str, sieve: &mut Sieve<'_>) -> Option<Value> {
 
 // ---- services ---------------------------------------------------------------------------------------------------------
 
-fn services(store: &Store, query: &Query, sieve: &mut Sieve<'_>, named_ports: bool) -> Value {
+fn services(store: &Store, query: &Query, sieve: &mut Sieve<'_>, identity: &Identity) -> Value {
     let mut found = std::collections::BTreeMap::<&str, std::collections::BTreeSet<&str>>::new();
     for instance in store.instances() {
         let Some(node) = store.node(&instance.node) else {
@@ -296,7 +325,7 @@ fn services(store: &Store, query: &Query, sieve: &mut Sieve<'_>, named_ports: bo
         }
         if sieve.filter.is_some()
             && sieve
-                .print(&view::catalog(node, instance, named_ports))
+                .print(&view::catalog(node, instance, identity.is_1_22()))
                 .is_none()
         {
             continue;
@@ -340,12 +369,12 @@ fn service(
     name: &str,
     query: &Query,
     sieve: &mut Sieve<'_>,
-    named_ports: bool,
+    identity: &Identity,
 ) -> Value {
     let mut found = Vec::new();
     for (node, instance) in instances(store, name, query) {
         if readable(sieve, instance) {
-            found.extend(sieve.print(&view::catalog(node, instance, named_ports)));
+            found.extend(sieve.print(&view::catalog(node, instance, identity.is_1_22())));
         }
     }
     found.into()
@@ -376,7 +405,14 @@ fn service_health(
             found.push((healthy, value));
         }
     }
-    if passing {
+    if query.index > 0 {
+        // Views are sorted by names as they are spelled, tables by folded ones.
+        found.retain(|(healthy, _)| *healthy || !passing);
+        let key = |value: &Value| {
+            [&value["Node"]["Node"], &value["Service"]["ID"]].map(ToString::to_string)
+        };
+        found.sort_by_cached_key(|(_, value)| key(value));
+    } else if passing {
         keep_passing(&mut found);
     }
     found.into_iter().map(|(_, value)| value).collect()

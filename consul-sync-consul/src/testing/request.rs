@@ -87,14 +87,15 @@ impl Query {
                 .parse()
                 .map_err(|_| Answer::text(400, "Invalid index"))?;
         }
-        if query
-            .get("datacenter")
-            .or_else(|| query.get("dc"))
-            .is_some_and(|dc| dc != DATACENTER)
-        {
-            return Err(Answer::text(500, "No path to datacenter"));
-        }
         Ok(query)
+    }
+
+    /// Whether the datacenter that was asked for is there.
+    pub(super) fn reachable(&self) -> Result<(), Answer> {
+        match self.get("datacenter").or_else(|| self.get("dc")) {
+            None | Some(DATACENTER) => Ok(()),
+            Some(_) => Err(Answer::text(500, "No path to datacenter")),
+        }
     }
 
     /// How fresh an answer was asked for.

@@ -9,6 +9,7 @@ use http::Request;
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
 
 use super::acl::Access;
 use super::answer::Answer;
@@ -38,7 +39,7 @@ pub(super) async fn route(
         Ok(answer) | Err(answer) => answer,
     };
     if endpoint == Endpoint::Unknown {
-        return answer;
+        return answer.without("vary");
     }
     answer.header(
         "x-consul-default-acl-policy",
@@ -97,45 +98,95 @@ async fn reading(shared: &Shared, parts: &Parts, read: &Read) -> Result<Answer, 
     if let Some(missing) = read.missing_name() {
         return Err(Answer::text(400, missing));
     }
+    query.reachable().map_err(|answer| failed(answer, read))?;
+    let view = read.health_of().filter(|_| query.index > 0);
+    let view = view.map(|name| (name, view_key(parts, name, &query)));
+    let index = |state: &mut State| match &view {
+        Some((name, key)) => state.store.view(key, name),
+        None => read.index(&state.store, &query),
+    };
+    let jitter = if view.is_some() {
+        Duration::ZERO
+    } else {
+        jitter(query.wait)
+    };
+    let deadline = Instant::now() + query.wait + jitter;
+    let epoch = shared.state().epoch;
     let mut changes = shared.changes();
     let mut blocked = None;
-    let deadline = tokio::time::Instant::now() + query.wait + jitter(query.wait);
-    let epoch = shared.state().epoch;
     loop {
-        let access = access(shared, parts)?;
-        let (index, replaced) = {
-            let state = shared.state();
-            (read.index(&state.store, &query), state.epoch != epoch)
+        let access = access(shared, parts).map_err(|answer| failed(answer, read))?;
+        let index = {
+            let mut state = shared.state();
+            let index = index(&mut state);
+            let replaced = state.epoch != epoch && view.is_none();
+            if query.index == 0 || index > query.index || replaced {
+                return print(shared, &state, read, &query, &access, index);
+            }
+            index
         };
-        if query.index == 0 || index > query.index || replaced {
-            return print(shared, read, &query, &access);
-        }
         blocked.get_or_insert_with(|| shared.count(&shared.blocked));
-        if tokio::time::timeout_at(deadline, changes.changed())
-            .await
-            .is_err()
-        {
-            return print(shared, read, &query, &access);
+        if timeout_at(deadline, changes.changed()).await.is_err() {
+            return print(shared, &shared.state(), read, &query, &access, index);
         }
     }
 }
 
-fn print(shared: &Shared, read: &Read, query: &Query, access: &Access) -> Result<Answer, Answer> {
-    let state = shared.state();
-    let index = read.index(&state.store, query);
-    let (answer, filtered) =
-        read.answer(&state.store, query, access, shared.identity.named_ports())?;
-    let answer = answer
+/// What tells one view from another: everything but index, wait and consistency.
+fn view_key(parts: &Parts, name: &str, query: &Query) -> String {
+    let mut key = format!("{}\n{name}", Query::token(parts));
+    for part in ["passing", "tag", "filter", "node-meta"] {
+        for value in query.all(part) {
+            key.push_str(&format!("\n{part}={value}"));
+        }
+    }
+    key
+}
+
+fn print(
+    shared: &Shared,
+    state: &State,
+    read: &Read,
+    query: &Query,
+    access: &Access,
+    index: u64,
+) -> Result<Answer, Answer> {
+    let answer = read.answer(&state.store, query, access, &shared.identity);
+    let (answer, filtered) = answer.map_err(|answer| failed(answer, read))?;
+    let from_view = read.health_of().is_some() && query.index > 0;
+    let mut answer = answer
         .header("x-consul-index", &index.to_string())
-        .header("x-consul-knownleader", "true")
-        .header("x-consul-lastcontact", "0")
-        .header("x-consul-effective-consistency", query.consistency.as_str())
-        .header("x-consul-query-backend", "blocking-query");
-    Ok(if filtered {
-        answer.header("x-consul-results-filtered-by-acls", "true")
+        .header("x-consul-lastcontact", "0");
+    // A view does not know whether there is a leader, and says no.
+    answer = if from_view {
+        answer
+            .header("x-consul-knownleader", "false")
+            .header("x-consul-query-backend", "streaming")
     } else {
         answer
-    })
+            .header("x-consul-knownleader", "true")
+            .header("x-consul-query-backend", "blocking-query")
+    };
+    if !matches!(read, Read::UiNode(_)) {
+        answer = answer.header("x-consul-effective-consistency", query.consistency.as_str());
+    }
+    if filtered && !from_view {
+        answer = answer.header("x-consul-results-filtered-by-acls", "true");
+    }
+    Ok(answer)
+}
+
+/// A failed read carries the headers of a query that found nothing: index 1 and no leader. Not so for the health of a
+/// service, for requests that were refused before the query, and for what is not there.
+fn failed(answer: Answer, read: &Read) -> Answer {
+    if read.health_of().is_some() || !matches!(answer.status.as_u16(), 403 | 500) {
+        return answer;
+    }
+    answer
+        .header("x-consul-index", "1")
+        .header("x-consul-knownleader", "false")
+        .header("x-consul-lastcontact", "0")
+        .header("x-consul-query-backend", "blocking-query")
 }
 
 /// A random part of a sixteenth of the wait.
@@ -198,7 +249,7 @@ async fn transaction(
 ) -> Result<Answer, Answer> {
     let body = transaction_body(parts, body).await?;
     let mut ops =
-        txn::read(&body, shared.identity.named_ports()).map_err(|error| txn::unreadable(&error))?;
+        txn::read(&body, shared.identity.is_1_22()).map_err(|error| txn::unreadable(&error))?;
     let most = shared.identity.txn_ops;
     if ops.len() > most {
         return Err(Answer::text(
@@ -209,7 +260,7 @@ async fn transaction(
             ),
         ));
     }
-    Query::read(&parts.uri)?;
+    Query::read(&parts.uri)?.reachable()?;
     let access = access(shared, parts)?;
     let mut refused = txn::pre_check(&mut ops, &access);
     refused.extend(
@@ -233,19 +284,20 @@ async fn transaction(
         outcome
     };
     drop(state);
-    Ok(if only_reads {
-        txn::read_answer(outcome)
+    let print = if only_reads {
+        txn::read_answer
     } else {
-        txn::answer(outcome)
-    })
+        txn::answer
+    };
+    Ok(print(outcome, &shared.identity))
 }
 
 async fn registration(shared: &Shared, parts: &Parts, body: Incoming) -> Result<Answer, Answer> {
     let body = whole(body).await?;
-    let named_ports = shared.identity.named_ports();
+    let named_ports = shared.identity.is_1_22();
     let mut registration =
         register::read(&body, named_ports).map_err(|error| request::unreadable(&error))?;
-    Query::read(&parts.uri)?;
+    Query::read(&parts.uri)?.reachable()?;
     let access = access(shared, parts)?;
     let mut state = shared.state();
     register::pre_check(&state.store, &mut registration, &access).map_err(refusal)?;
@@ -258,7 +310,7 @@ async fn registration(shared: &Shared, parts: &Parts, body: Incoming) -> Result<
 async fn removal(shared: &Shared, parts: &Parts, body: Incoming) -> Result<Answer, Answer> {
     let body = whole(body).await?;
     let removal = register::read_removal(&body).map_err(|error| request::unreadable(&error))?;
-    Query::read(&parts.uri)?;
+    Query::read(&parts.uri)?.reachable()?;
     let access = access(shared, parts)?;
     let mut state = shared.state();
     register::pre_check_removal(&state.store, &removal, &access).map_err(refusal)?;

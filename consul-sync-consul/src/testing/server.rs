@@ -36,8 +36,8 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// The `Ports` list came with 1.22.
-    pub(super) fn named_ports(&self) -> bool {
+    /// Whether it is 1.22 or newer, which brought the `Ports` list.
+    pub(super) fn is_1_22(&self) -> bool {
         let mut parts = self
             .version
             .split('.')
@@ -187,10 +187,17 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
         return;
     }
     let service = service_fn(|request| respond(&shared, &reset, request));
+    let end = async {
+        let _ = ended.changed().await;
+        // Before the socket is dropped, which happens before a branch of the select runs.
+        reset.store(true, Ordering::Relaxed);
+    };
     tokio::select! {
+        // First, so that a connection that is to end does not answer what also just became ready.
+        biased;
+        () = end => {}
         // The peer closing first is no news to anyone.
         _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service) => {}
-        _ = ended.changed() => reset.store(true, Ordering::Relaxed),
     }
     drop(open);
 }

@@ -13,7 +13,10 @@ use std::sync::Arc;
 
 use super::model::{Check, Instance, Node, folded};
 
+mod views;
 mod writes;
+
+use views::View;
 
 /// Names of indexes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +55,7 @@ pub(super) struct Store {
     checks_by_instance: BTreeMap<Place, BTreeSet<String>>,
     indexes: HashMap<Table, u64>,
     undo: Vec<Undo>,
+    views: HashMap<String, View>,
     /// Index of the last raft entry.
     pub(super) raft: u64,
 }
@@ -80,6 +84,8 @@ impl Store {
         let changed = result.is_ok() && !self.undo.is_empty();
         if result.is_err() {
             self.roll_back();
+        } else {
+            self.move_views(self.raft);
         }
         self.undo.clear();
         (result, changed)

@@ -8,6 +8,7 @@ use super::decode::{DecodeError, Decoded, Fields, first_value, list};
 use super::fault::{Operation, Refusal};
 use super::model::{Check, Instance, Node};
 use super::request::{self, check_fields, node_fields};
+use super::server::Identity;
 use super::store::{Store, Written};
 use super::view;
 
@@ -397,31 +398,40 @@ fn run_check(
 // ---- answering --------------------------------------------------------------------------------------------------------
 
 /// Prints the answer of a transaction that wrote.
-pub(super) fn answer(outcome: Outcome) -> Answer {
-    match outcome {
-        Ok(results) => Answer::json(200, &json!({ "Results": results, "Errors": null })),
-        Err(errors) => Answer::json(
-            409,
-            &json!({ "Results": null, "Errors": print_errors(&errors) }),
-        ),
-    }
+pub(super) fn answer(outcome: Outcome, identity: &Identity) -> Answer {
+    let (status, results, errors) = parts(outcome);
+    print(
+        status,
+        &json!({ "Results": results, "Errors": errors }),
+        identity,
+    )
 }
 
 /// Prints the answer of a transaction that only read.
-pub(super) fn read_answer(outcome: Outcome) -> Answer {
-    let conflict = outcome.is_err();
-    let (results, errors) = match outcome {
-        Ok(results) => (Value::from(results), Value::Null),
-        Err(errors) => (Value::Null, print_errors(&errors)),
-    };
+pub(super) fn read_answer(outcome: Outcome, identity: &Identity) -> Answer {
+    let (status, results, errors) = parts(outcome);
     let body = json!({
-        "Results": results, "Errors": errors, "Index": 1, "LastContact": 0, "KnownLeader": true, "ConsistencyLevel": "",
-        "NotModified": false, "Backend": 0, "ResultsFilteredByACLs": false,
+        "Results": results, "Errors": errors, "Index": 1, "LastContact": 0, "KnownLeader": true,
+        "ConsistencyLevel": "", "NotModified": false, "Backend": 0, "ResultsFilteredByACLs": false,
     });
-    let answer = Answer::json(if conflict { 409 } else { 200 }, &body);
-    answer
+    print(status, &body, identity)
         .header("x-consul-lastcontact", "0")
         .header("x-consul-knownleader", "true")
+}
+
+fn parts(outcome: Outcome) -> (u16, Value, Value) {
+    match outcome {
+        Ok(results) => (200, results.into(), Value::Null),
+        Err(errors) => (409, Value::Null, print_errors(&errors)),
+    }
+}
+
+fn print(status: u16, body: &Value, identity: &Identity) -> Answer {
+    let answer = Answer::json(status, body);
+    if status == 409 && identity.is_1_22() {
+        return answer.header("content-type", "application/json; charset=utf-8");
+    }
+    answer
 }
 
 fn print_errors(errors: &[TxnError]) -> Value {
