@@ -120,17 +120,30 @@ impl Answer {
             .collect()
     }
 
-    /// The whole body as text, as far as the limit allows.
-    pub(crate) fn text(&self) -> String {
-        let mut bytes = Vec::new();
-        let _ = self.body.reader().take(64 * 1024).read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
     pub(crate) fn malformed(&self, problem: String) -> Error {
         Error::Malformed {
             call: self.call.clone(),
             problem,
+        }
+    }
+
+    /// Something was left out of it for want of this rule.
+    pub(crate) fn denied(&self, rule: String, text: &str) -> Error {
+        Error::Denied {
+            call: self.call.clone(),
+            rule,
+            text: text.to_owned(),
+        }
+    }
+
+    /// Its index is lower than one that was seen: a snapshot was restored, or another cluster answers.
+    pub(crate) fn went_backwards(&self, from: u64, to: u64) -> Error {
+        Error::Incomplete {
+            call: self.call.clone(),
+            problem: format!(
+                "the index went back from {from} to {to}: a snapshot was restored or another cluster \
+                 answers; everything is read again before it is believed"
+            ),
         }
     }
 
@@ -223,15 +236,11 @@ impl<R> Capped<R> {
 impl<R: Read> Read for Capped<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        match self.left.checked_sub(count as u64) {
-            Some(left) => {
-                self.left = left;
-                Ok(count)
-            }
-            None => {
-                self.is_over = true;
-                Err(io::Error::other("longer than the limit"))
-            }
-        }
+        let Some(left) = self.left.checked_sub(count as u64) else {
+            self.is_over = true;
+            return Err(io::Error::other("longer than the limit"));
+        };
+        self.left = left;
+        Ok(count)
     }
 }

@@ -23,6 +23,7 @@ mod error;
 mod journal;
 mod place;
 mod pool;
+mod preflight;
 mod registration;
 mod request;
 mod retry;
@@ -40,6 +41,7 @@ mod wire;
 pub use address::ServerAddress;
 pub use client::{Client, ClientSettings};
 pub use error::{Call, Error};
+pub use preflight::{Finding, preflight};
 pub use registration::{
     KUBERNETES, OWNER_META, RegisteredCheck, Registration, SOURCE_META, Version,
 };

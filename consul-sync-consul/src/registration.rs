@@ -123,9 +123,8 @@ impl Registration {
     pub(crate) fn standing(&self, owner: &Owner) -> Standing {
         match self.owner() {
             Some(mark) if mark == owner.as_str() => Standing::Ours,
-            Some(_) => Standing::Foreign,
             None if self.meta(SOURCE_META) == Some(KUBERNETES) => Standing::Orphan,
-            None => Standing::Foreign,
+            Some(_) | None => Standing::Foreign,
         }
     }
 

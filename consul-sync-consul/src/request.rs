@@ -16,16 +16,6 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// Which version of the truth a read is served from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Consistency {
-    /// The leader makes sure that it still leads before it answers. The only one that nothing was ever seen
-    /// missing from, also right after a restart; everything that can lead to a write reads so (fault C01).
-    Consistent,
-    /// Whatever the server asked would say by itself. For answers that are not about the catalog.
-    Default,
-}
-
 /// One request to Consul's HTTP API.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -92,13 +82,13 @@ impl Request {
         }
     }
 
-    /// How fresh the answer must be.
+    /// Makes the leader be sure that it still leads before it answers. The only kind of read that nothing was
+    /// ever seen missing from, also right after a restart (fault C01): everything that may lead to a write is
+    /// read so.
     #[must_use]
-    pub(crate) fn consistency(mut self, consistency: Consistency) -> Self {
-        if consistency == Consistency::Consistent {
-            self.separate();
-            self.query.push_str("consistent");
-        }
+    pub(crate) fn consistent(mut self) -> Self {
+        self.separate();
+        self.query.push_str("consistent");
         self
     }
 
@@ -166,7 +156,7 @@ mod tests {
     #[test]
     fn parameters_are_separated_and_encoded() {
         let request = Request::get(&["catalog", "node-services", "n"])
-            .consistency(Consistency::Consistent)
+            .consistent()
             .with("ns", "a&b")
             .with_optional("dc", None)
             .blocking(7, Duration::from_secs(60));

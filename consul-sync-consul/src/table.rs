@@ -15,7 +15,7 @@ use std::{
     sync::Arc,
 };
 
-use consul_sync_core::{Held, HeldRecord, Owner, Record, Slot};
+use consul_sync_core::{Held, HeldRecord, Owner, Record, Slot, Standing};
 
 use crate::{
     registration::{Interner, Registration, Version, slot_of},
@@ -87,6 +87,14 @@ impl Table {
                 })
                 .collect(),
         }
+    }
+
+    /// Whose each instance is.
+    pub(crate) fn standings(&self, owner: &Owner) -> impl Iterator<Item = Standing> {
+        self.slots
+            .values()
+            .flatten()
+            .map(|entry| entry.record.standing(owner))
     }
 
     /// Where an instance stands in its slot, or where it would.

@@ -116,7 +116,7 @@ impl Token {
                 });
                 Ok(Some(header))
             }
-            TokenSource::File(path) => self.from_file(path).map(Some),
+            TokenSource::File(path) => self.read_file(path).map(Some),
         }
     }
 
@@ -140,7 +140,7 @@ impl Token {
         }
     }
 
-    fn from_file(&self, path: &Path) -> Result<HeaderValue, Error> {
+    fn read_file(&self, path: &Path) -> Result<HeaderValue, Error> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(path);
         if let (Some(loaded), Ok(stamp)) = (&*current, &stamp)

@@ -141,7 +141,7 @@ impl Watch {
         let mut result = Ok(());
         for (cursor, index) in [services, checks] {
             if let Step::Backwards { from } = cursor.observe(index) {
-                result = Err(self.sink.went_backwards(&listed.answer, from, index));
+                result = Err(listed.answer.went_backwards(from, index));
             }
         }
         result.map(|()| listed)

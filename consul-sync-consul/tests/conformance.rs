@@ -1,4 +1,5 @@
 //! The core's suite for sinks, on the in-process catalog.
+#![allow(clippy::unwrap_used)] // a test file as a whole
 
 use consul_sync_consul::{Client, ClientSettings, ConsulSink, SinkSettings, testing::FakeConsul};
 use consul_sync_core::{

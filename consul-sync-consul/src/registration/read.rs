@@ -167,11 +167,11 @@ pub(crate) fn scope_of<'a>(check: &'a str, service: &str) -> Option<&'a str> {
 
 fn extra_fields(service: &wire::Service) -> impl Iterator<Item = (&'static str, String)> {
     // Consul adds virtual addresses of its own accord; they are not for anybody to take away.
-    let tagged: Vec<&str> = service
+    let tagged: Vec<String> = service
         .tagged_addresses
-        .keys()
-        .map(String::as_str)
-        .filter(|key| !key.starts_with("consul-virtual"))
+        .iter()
+        .filter(|(name, _)| !name.starts_with("consul-virtual"))
+        .map(|(name, at)| format!("{name}={}:{}", at.address, at.port))
         .collect();
     let ports: Vec<String> = service
         .ports

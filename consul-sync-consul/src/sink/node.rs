@@ -7,7 +7,7 @@ use crate::{
     Error,
     answer::Answer,
     registration::{KUBERNETES, SOURCE_META},
-    request::{Consistency, Request},
+    request::Request,
     wire::{Node, NodeListing, ServiceStamp},
 };
 
@@ -32,9 +32,7 @@ impl Inner {
             return Ok(known);
         }
         // A filter that nothing passes: the node comes without its instances.
-        let request = self
-            .node_request(Consistency::Consistent)
-            .with("filter", "ID == \"\"");
+        let request = self.node_request().with("filter", "ID == \"\"");
         let answer = self.client.call(&request).await?;
         answer.require_consistent()?;
         let node = answer.parse(|reader| NodeListing::read(reader, |_: ServiceStamp| ()))?;
@@ -46,18 +44,18 @@ impl Inner {
     }
 
     /// A listing of the node's instances.
-    pub(crate) fn node_request(&self, consistency: Consistency) -> Request {
+    pub(crate) fn node_request(&self) -> Request {
         let path = ["catalog", "node-services", self.settings.node.as_str()];
-        let request = Request::get(&path).consistency(consistency);
+        let request = Request::get(&path).consistent();
         self.client
             .scoped(request)
             .with_optional("ns", self.read_namespace())
     }
 
     /// A listing of the node's checks.
-    pub(crate) fn checks_request(&self, consistency: Consistency) -> Request {
+    pub(crate) fn checks_request(&self) -> Request {
         let path = ["health", "node", self.settings.node.as_str()];
-        let request = Request::get(&path).consistency(consistency);
+        let request = Request::get(&path).consistent();
         self.client
             .scoped(request)
             .with_optional("ns", self.read_namespace())
@@ -85,8 +83,7 @@ impl Inner {
         let name = self.settings.node.as_str();
         let state = match node {
             None if answer.is_filtered() => {
-                return Err(self.denied(
-                    answer,
+                return Err(answer.denied(
                     format!("node \"{name}\" {{ policy = \"read\" }}"),
                     "the token may not read the node",
                 ));
@@ -123,13 +120,5 @@ impl Inner {
              registered through it; choose a node name that no agent has",
             self.settings.node.as_str()
         ))
-    }
-
-    pub(crate) fn denied(&self, answer: &Answer, rule: String, text: &str) -> Error {
-        Error::Denied {
-            call: answer.call.clone(),
-            rule,
-            text: text.to_owned(),
-        }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     Error,
     answer::Answer,
     registration::{Interner, Registration},
-    request::{Consistency, Request},
+    request::Request,
     rights::{self, Rights},
     table::{Table, assemble},
     wire::{Access, HealthEntry},
@@ -24,9 +24,6 @@ const AT_ONCE: usize = 4;
 const FEW: usize = 48;
 /// A service name for asking about all of them.
 const ANY_SERVICE: &str = "consul-sync-any-service";
-
-/// Every read here may decide over a delete.
-const CONSISTENT: Consistency = Consistency::Consistent;
 
 /// A complete and authoritative listing.
 #[derive(Debug)]
@@ -101,7 +98,7 @@ impl Inner {
             None => (None, Some(slot.as_str())),
         };
         let name = name.unwrap_or(slot.as_str());
-        let request = Request::get(&["health", "service", name]).consistency(CONSISTENT);
+        let request = Request::get(&["health", "service", name]).consistent();
         let node = self.settings.node.as_str();
         let request = self
             .client
@@ -138,8 +135,8 @@ impl Inner {
     /// # Errors
     /// Whenever it cannot be relied upon to be whole.
     pub(crate) async fn list(&self) -> Result<Listed, Error> {
-        let (services, services_load) = self.load(&self.node_request(CONSISTENT)).await?;
-        let (checks, checks_load) = self.load(&self.checks_request(CONSISTENT)).await?;
+        let (services, services_load) = self.load(&self.node_request()).await?;
+        let (checks, checks_load) = self.load(&self.checks_request()).await?;
         let (services_index, checks_index) = (services.index()?, checks.index()?);
         let mut table = Table::new(self.has_namespaces());
         let length = services.wire_length() + checks.wire_length();
@@ -182,14 +179,14 @@ impl Inner {
         let mut questions = vec![Access {
             resource: "node",
             segment: node,
-            access: "read",
+            verb: "read",
         }];
         if self.client.is_anonymous() {
             // With a token Consul says when services were left out; without one it does not.
             questions.push(Access {
                 resource: "service",
                 segment: ANY_SERVICE,
-                access: "read",
+                verb: "read",
             });
         }
         let allowed = match rights::ask(&self.client, &questions).await? {
@@ -223,26 +220,13 @@ impl Inner {
         })
     }
 
-    /// The index of an answer is lower than one that was seen: a snapshot was restored, or another cluster
-    /// answers.
-    pub(crate) fn went_backwards(&self, answer: &Answer, from: u64, to: u64) -> Error {
-        Error::Incomplete {
-            call: answer.call.clone(),
-            problem: format!(
-                "the index went back from {from} to {to}: a snapshot was restored or another cluster \
-                 answers; everything is read again before it is believed"
-            ),
-        }
-    }
-
     /// A listing from which something was left out is no listing.
     pub(crate) fn refuse_filtered(&self, answer: &Answer) -> Result<(), Error> {
         if !answer.is_filtered() {
             return Ok(());
         }
         let node = self.settings.node.as_str();
-        Err(self.denied(
-            answer,
+        Err(answer.denied(
             format!(
                 "node \"{node}\" {{ policy = \"write\" }} service_prefix \"\" {{ policy = \"write\" }}"
             ),

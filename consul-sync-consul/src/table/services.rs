@@ -92,17 +92,14 @@ impl Table {
             .and_then(|entries| entries.get(Self::find(entries, id).ok()?))
             // An instance that got another name stands in another slot now and has its checks still.
             .or_else(|| gone.iter().find(|entry| entry.record.id().as_str() == id));
-        let (record, check, checks_seen) = match known {
-            Some(known) => {
-                let (check, seen) = (known.version.check, known.checks_seen);
-                (record.with_checks_of(&known.record), check, seen)
-            }
-            None => {
-                let key = loose_key(&service.namespace, &service.id);
-                let checks = self.loose.remove(&key).unwrap_or_default();
-                let (record, check) = record.with_checks(&checks, &mut self.interner);
-                (record, check, (0, 0))
-            }
+        let (record, check, checks_seen) = if let Some(known) = known {
+            let (check, seen) = (known.version.check, known.checks_seen);
+            (record.with_checks_of(&known.record), check, seen)
+        } else {
+            let key = loose_key(&service.namespace, &service.id);
+            let checks = self.loose.remove(&key).unwrap_or_default();
+            let (record, check) = record.with_checks(&checks, &mut self.interner);
+            (record, check, (0, 0))
         };
         let entry = Entry {
             record: Arc::new(record),

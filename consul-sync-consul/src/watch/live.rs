@@ -122,7 +122,7 @@ impl Live {
             Step::Same => self.query(part).succeeded(0, held, false),
             Step::Backwards { from } => {
                 *cursor = moved;
-                return Err(sink.went_backwards(&answer, from, index));
+                return Err(answer.went_backwards(from, index));
             }
             Step::Moved => {
                 let length = answer.wire_length();

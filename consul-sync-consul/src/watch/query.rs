@@ -9,7 +9,7 @@ use crate::{
     Error,
     answer::Answer,
     block::Pace,
-    request::{Consistency, Request},
+    request::Request,
     retry::Backoff,
     sink::{Inner, Load},
 };
@@ -60,33 +60,32 @@ impl Query {
 
     /// The next answer. An open query stays open when the future is dropped.
     pub(super) async fn next(&mut self, sink: &Arc<Inner>, index: u64) -> Reply {
-        let open = match &mut self.open {
+        let open = match self.open.take() {
             Some(open) => open,
-            None => {
-                let now = Instant::now();
-                let pause = self.pace.pause(now).max(self.penalty);
-                let request = self.request(sink, index);
-                let sink = Arc::clone(sink);
-                self.open.insert(Box::pin(async move {
-                    sleep(pause).await;
-                    let start = Instant::now();
-                    let result = sink.client.call(&request).await;
-                    Reply {
-                        result,
-                        held: start.elapsed(),
-                    }
-                }))
-            }
+            None => self.send(sink, index),
         };
-        let reply = open.await;
+        let reply = self.open.insert(open).await;
         self.open = None;
         reply
     }
 
+    fn send(&self, sink: &Arc<Inner>, index: u64) -> BoxFuture<'static, Reply> {
+        let pause = self.pace.pause(Instant::now()).max(self.penalty);
+        let request = self.request(sink, index);
+        let sink = Arc::clone(sink);
+        Box::pin(async move {
+            sleep(pause).await;
+            let start = Instant::now();
+            let result = sink.client.call(&request).await;
+            let held = start.elapsed();
+            Reply { result, held }
+        })
+    }
+
     fn request(&self, sink: &Inner, index: u64) -> Request {
         let request = match self.part {
-            Part::Services => sink.node_request(Consistency::Consistent),
-            Part::Checks => sink.checks_request(Consistency::Consistent),
+            Part::Services => sink.node_request(),
+            Part::Checks => sink.checks_request(),
         };
         request.blocking(index, sink.settings.wait)
     }

@@ -10,7 +10,8 @@ use super::nullable;
 pub(crate) struct Access<'a> {
     pub(crate) resource: &'a str,
     pub(crate) segment: &'a str,
-    pub(crate) access: &'a str,
+    #[serde(rename = "Access")]
+    pub(crate) verb: &'a str,
 }
 
 /// Its answer.

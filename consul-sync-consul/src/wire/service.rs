@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 
 use super::nullable;
 
@@ -33,7 +33,7 @@ pub(crate) struct Service {
     #[serde(deserialize_with = "nullable")]
     pub(crate) socket_path: String,
     #[serde(deserialize_with = "nullable")]
-    pub(crate) tagged_addresses: BTreeMap<String, IgnoredAny>,
+    pub(crate) tagged_addresses: BTreeMap<String, TaggedAddress>,
     #[serde(deserialize_with = "nullable")]
     pub(crate) ports: Vec<NamedPort>,
     #[serde(deserialize_with = "nullable")]
@@ -72,6 +72,16 @@ pub(crate) struct Weights {
 pub(crate) struct NamedPort {
     #[serde(deserialize_with = "nullable")]
     pub(crate) name: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) port: i64,
+}
+
+/// A further address under a name of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct TaggedAddress {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) address: String,
     #[serde(deserialize_with = "nullable")]
     pub(crate) port: i64,
 }

@@ -1,0 +1,234 @@
+//! Looking before leaping: can Consul be reached, is the node one we may write, and is every right there?
+
+use consul_sync_core::Standing;
+
+use crate::{
+    ConsulSink, Error,
+    request::Request,
+    rights::{self, Rights},
+    sink::NodeState,
+    wire::{Access, AgentSelf},
+};
+
+/// The first version that is tested against.
+const OLDEST: (u32, u32) = (1, 14);
+/// Names that stand for all nodes and services when a right on every one of them is asked for.
+const ANY: &str = "consul-sync-any";
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it is as it must be.
+    pub good: bool,
+    /// What was looked at, and what was seen.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+// === impl Finding ===
+
+impl Finding {
+    fn good(message: impl Into<String>) -> Self {
+        Self {
+            good: true,
+            message: message.into(),
+            remedy: None,
+        }
+    }
+
+    fn bad(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            good: false,
+            message: message.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+
+    /// A failed call: what has to be done depends on why it failed.
+    fn failed(what: &str, error: &Error) -> Self {
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+        let message = format!("{what}: {error}{}", cause.unwrap_or_default());
+        let remedy = match error {
+            Error::Connect { .. } => "see whether the address is right and consul is running there",
+            Error::Timeout { .. } => "see whether the servers are overloaded or have no leader",
+            Error::Denied { rule, .. } => return Self::bad(message, add_rule(rule)),
+            Error::Status { status, .. } if matches!(status.as_u16(), 401 | 403) => {
+                "give a token that this cluster knows"
+            }
+            _ => "see the message; `consul monitor` on the server shows its side",
+        };
+        Self::bad(message, remedy)
+    }
+}
+
+/// Looks at Consul: whether it answers and has a leader, its version, each right that is needed, and the node
+/// that holds the instances. Nothing is changed.
+///
+/// # Examples
+/// ```
+/// use consul_sync_consul::{Client, ClientSettings, ConsulSink, SinkSettings, preflight};
+/// use consul_sync_consul::testing::FakeConsul;
+/// use consul_sync_core::Owner;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let consul = FakeConsul::start().await?;
+/// let client = Client::new(ClientSettings::new(consul.url()))?;
+/// let sink = ConsulSink::new(client, SinkSettings::new(Owner::new("cluster-a")?));
+/// let findings = preflight(&sink).await;
+/// assert!(findings.iter().all(|finding| finding.good), "{findings:?}");
+/// # Ok(())
+/// # }
+/// ```
+pub async fn preflight(sink: &ConsulSink) -> Vec<Finding> {
+    let reached = leader(sink).await;
+    let is_reached = reached.good;
+    let mut findings = vec![reached];
+    if !is_reached {
+        return findings;
+    }
+    findings.push(version(sink).await);
+    findings.extend(allowed(sink).await);
+    // Without the rights the node would look absent; the reason is already there.
+    if findings.iter().all(|finding| finding.good) {
+        findings.push(node(sink).await);
+    }
+    findings
+}
+
+async fn leader(sink: &ConsulSink) -> Finding {
+    let client = sink.client();
+    let request = client.scoped(Request::get(&["status", "leader"]));
+    let leader = match client.call(&request).await {
+        Ok(answer) => answer.json::<String>(),
+        Err(error) => Err(error),
+    };
+    let servers = client.servers();
+    match leader {
+        Ok(leader) if leader.is_empty() => Finding::bad(
+            format!("consul at {servers} answers and has no leader"),
+            "see `consul operator raft list-peers`; without a leader nothing can be read or written",
+        ),
+        Ok(leader) => Finding::good(format!(
+            "consul at {servers} answers; its leader is {leader}"
+        )),
+        Err(error) => Finding::failed("consul cannot be reached", &error),
+    }
+}
+
+async fn version(sink: &ConsulSink) -> Finding {
+    let client = sink.client();
+    let agent = match client.call(&Request::get(&["agent", "self"])).await {
+        Ok(answer) => answer.json::<AgentSelf>(),
+        Err(error) => Err(error),
+    };
+    match agent {
+        Ok(AgentSelf { config }) => {
+            let found = format!(
+                "consul {} in datacenter {}",
+                config.version, config.datacenter
+            );
+            match parse(&config.version) {
+                Some(version) if version < OLDEST => Finding::good(format!(
+                    "{found}; it is older than {}.{}, with which it is tested, and may work all the same",
+                    OLDEST.0, OLDEST.1
+                )),
+                _ => Finding::good(found),
+            }
+        }
+        // The right to read the agent is not among those that are needed.
+        Err(Error::Status { status, .. }) if matches!(status.as_u16(), 401 | 403) => {
+            Finding::good("consul does not show its version to this token, which is not needed")
+        }
+        Err(error) => Finding::failed("the version of consul cannot be read", &error),
+    }
+}
+
+/// Major and minor of a version.
+fn parse(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+async fn allowed(sink: &ConsulSink) -> Vec<Finding> {
+    let node = sink.node().as_str();
+    let needed = [
+        (
+            ("node", node, "write"),
+            format!("node \"{node}\" {{ policy = \"write\" }}"),
+        ),
+        (
+            ("node", ANY, "read"),
+            "node_prefix \"\" { policy = \"read\" }".to_owned(),
+        ),
+        (
+            ("service", ANY, "write"),
+            "service_prefix \"\" { policy = \"write\" }".to_owned(),
+        ),
+    ];
+    let questions = needed
+        .each_ref()
+        .map(|((resource, segment, verb), _)| Access {
+            resource,
+            segment,
+            verb,
+        });
+    match rights::ask(sink.client(), &questions).await {
+        Ok(Rights::Off) => vec![Finding::good(
+            "consul has no access control; every right is there",
+        )],
+        Ok(Rights::Unknown) => vec![Finding::good(
+            "this version of consul cannot be asked about rights; a missing one shows when it is needed",
+        )],
+        Ok(Rights::Known(allowed)) => needed
+            .iter()
+            .zip(allowed)
+            .map(|((_, rule), allowed)| {
+                if allowed {
+                    Finding::good(format!("the token has {rule}"))
+                } else if sink.client().is_anonymous() {
+                    let remedy = format!("set a token whose policy holds: {rule}");
+                    Finding::bad(
+                        format!("no token is set, and the anonymous one lacks {rule}"),
+                        remedy,
+                    )
+                } else {
+                    Finding::bad(format!("the token lacks {rule}"), add_rule(rule))
+                }
+            })
+            .collect(),
+        Err(error) => vec![Finding::failed("the token's rights cannot be read", &error)],
+    }
+}
+
+fn add_rule(rule: &str) -> String {
+    format!("add to the token's policy: {rule}")
+}
+
+async fn node(sink: &ConsulSink) -> Finding {
+    let name = sink.node();
+    let listed = match sink.inner.list().await {
+        Ok(listed) => listed,
+        Err(error @ Error::Settings(_)) => {
+            return Finding::bad(error.to_string(), "set another name for the node");
+        }
+        Err(error) => return Finding::failed("the node's instances cannot be listed", &error),
+    };
+    if matches!(sink.inner.node_state().await, Ok(NodeState::Due(0))) {
+        return Finding::good(format!(
+            "the node {name} is not registered yet; the first write does it"
+        ));
+    }
+    let (mut ours, mut orphans, mut foreign) = (0_usize, 0_usize, 0_usize);
+    for standing in listed.table.standings(&sink.inner.settings.owner) {
+        match standing {
+            Standing::Ours => ours += 1,
+            Standing::Orphan => orphans += 1,
+            Standing::Foreign => foreign += 1,
+        }
+    }
+    Finding::good(format!(
+        "the node {name} holds {ours} instances of ours, {orphans} that nobody owns and {foreign} of others"
+    ))
+}
