@@ -8,27 +8,29 @@
 //!   and every start has one, around the repetitions.
 //! - A streaming list that the server refuses (422) is asked for again for ever, and is asked of version 0, which
 //!   may be any old state; here it falls back to pages, and is asked of the newest.
-//! - A page that cannot be decoded is logged whole.
+//! - A page that cannot be decoded is logged whole, and an event that cannot be decoded looks like an error of the
+//!   API without a code, after which the same event is asked for again.
 //! - One watcher is one namespace; here one kind in several namespaces is one complete listing.
 //! - A version that goes back, and a listing older than what was seen, pass unnoticed; here they lead to a listing.
 //!
-//! What is kept of it: the requests and the event stream of `kube::Client`, and the order of its events.
+//! What is kept of kube: the client, the requests, the events, and the bracket of `Init` and `InitDone`.
 //!
 //! # What happens
 //! | seen | done |
 //! | --- | --- |
 //! | listing fails, on any page | a new one from the start, after a wait; nothing is removed |
 //! | `continue` token forgotten (410) | the next listing in one piece |
-//! | listing older than what was seen | again, a few times; then it is believed: a restored backup |
+//! | listing older than what was seen | again, a few times; then it is believed, twice: a restored backup |
 //! | watch ends, breaks off, or is silent past its time | resumed from the last version |
 //! | watch is refused with 410, by event or by status | a listing at once |
 //! | 429, 5xx, 504 "too large resource version" | a wait, as long as the server says, then resumed |
-//! | connection refused, or broken for 10 s | a listing: the server may come back with another past |
+//! | connection refused, or broken for 10 s | two listings: the server may come back with another past |
 //! | event that cannot be read, without a version, or of an older one | a listing |
 //! | 401, 403 | [`Change::Lost`], a report that names the rule to add, and new tries |
 
 mod backoff;
 mod coroutine;
+mod events;
 mod follow;
 mod kind;
 mod list;
@@ -102,7 +104,8 @@ pub(crate) fn watch<B: Kind>(
             manner: usual(streaming),
             streaming,
             stale: 0,
-            trouble: None,
+            confirm: false,
+            trouble: [None; 2],
         };
         watcher.run()
     })
@@ -118,6 +121,13 @@ fn usual(streaming: bool) -> Manner {
     }
 }
 
+/// What a watcher does.
+#[derive(Clone, Copy)]
+enum Activity {
+    Listing,
+    Following,
+}
+
 struct Watcher<B> {
     places: Vec<Place<B>>,
     emitter: Emitter<Step<B>>,
@@ -129,8 +139,11 @@ struct Watcher<B> {
     highest: Vec<Option<u64>>,
     /// Listings in a row that were refused for being old.
     stale: u32,
-    /// The state of failure that was reported, so that it is reported once.
-    trouble: Option<(ErrorKind, u16)>,
+    /// Whether the next listing is to be done twice: the server may have gone back to an older state, and the index
+    /// believes an older object only when two listings in a row show it.
+    confirm: bool,
+    /// The states of failure that were reported, of listing and of following, so that each is reported once.
+    trouble: [Option<(ErrorKind, u16)>; 2],
 }
 
 impl<B: Kind> Watcher<B> {
@@ -167,6 +180,9 @@ impl<B: Kind> Watcher<B> {
             }
             let Some(problem) = problem else {
                 self.listed(&versions).await;
+                if std::mem::take(&mut self.confirm) {
+                    continue;
+                }
                 return versions;
             };
             self.not_listed(problem).await;
@@ -179,7 +195,7 @@ impl<B: Kind> Watcher<B> {
         }
         self.stale = 0;
         self.manner = usual(self.streaming);
-        self.recovered();
+        self.recovered(Activity::Listing);
         self.emitter.emit(Ok(Change::RelistDone)).await;
     }
 
@@ -208,6 +224,7 @@ impl<B: Kind> Watcher<B> {
                         "the API server went back to an older state, and stays there"
                     );
                     self.highest.fill(None);
+                    self.confirm = true;
                 }
             }
             _ => {}
@@ -218,7 +235,7 @@ impl<B: Kind> Watcher<B> {
             .backoff
             .next()
             .max(problem.retry_after.unwrap_or_default());
-        self.report(problem).await;
+        self.report(Activity::Listing, problem).await;
         sleep(wait).await;
     }
 
@@ -248,13 +265,18 @@ impl<B: Kind> Watcher<B> {
                     self.saw(at, &object);
                     self.emitter.emit(Ok(Change::Deleted(object))).await;
                 }
-                Signal::Healthy => self.recovered(),
-                Signal::Trouble(problem) => self.report(problem).await,
+                Signal::Healthy => self.recovered(Activity::Following),
+                Signal::Trouble(problem) => self.report(Activity::Following, problem).await,
                 Signal::Lost(Loss::Forgotten) => {
                     tracing::debug!(
                         kind = B::KIND,
                         "the watch's version was forgotten; listing again"
                     );
+                    return;
+                }
+                Signal::Lost(Loss::Away) => {
+                    tracing::debug!(kind = B::KIND, "the API server was away; listing again");
+                    self.confirm = true;
                     return;
                 }
                 Signal::Lost(Loss::Doubt(why)) => {
@@ -269,7 +291,10 @@ impl<B: Kind> Watcher<B> {
                     if problem.verdict == Verdict::Denied {
                         self.emitter.emit(Ok(Change::Lost)).await;
                     }
-                    self.report(problem).await;
+                    // It was away, and may have come back with another past.
+                    self.confirm |=
+                        matches!(problem.verdict, Verdict::Refused | Verdict::Transient);
+                    self.report(Activity::Following, problem).await;
                     return;
                 }
             }
@@ -284,18 +309,20 @@ impl<B: Kind> Watcher<B> {
     }
 
     /// Reports a failure, once for each state of failure.
-    async fn report(&mut self, problem: Problem) {
-        let state = (problem.error.kind(), problem.code);
-        if self.trouble == Some(state) {
-            tracing::debug!(kind = B::KIND, error = %problem.error, failures = self.backoff.failures(), "still failing");
+    async fn report(&mut self, activity: Activity, problem: Problem) {
+        let state = Some((problem.error.kind(), problem.code));
+        let told = &mut self.trouble[activity as usize];
+        if *told == state {
+            let failures = self.backoff.failures();
+            tracing::debug!(kind = B::KIND, error = %problem.error, failures, "still failing");
             return;
         }
-        self.trouble = Some(state);
+        *told = state;
         self.emitter.emit(Err(problem.error)).await;
     }
 
-    fn recovered(&mut self) {
-        if self.trouble.take().is_some() {
+    fn recovered(&mut self, activity: Activity) {
+        if self.trouble[activity as usize].take().is_some() {
             tracing::info!(kind = B::KIND, "watched again");
         }
     }

@@ -213,8 +213,10 @@ impl Watcher {
             () = tokio::time::sleep_until(self.deadline) => self.state = State::Ended,
             () = tokio::time::sleep_until(bookmark), if self.bookmarks.is_some() => {
                 self.bookmarks = Some(Instant::now() + self.cluster.bookmark_every());
-                let line = bookmark_line(&self.target, self.position);
-                self.lines.push_back(line);
+                // A watch from a version that is not reached yet, as after a restored backup, gets no bookmark.
+                if self.position <= *self.revision.borrow() {
+                    self.lines.push_back(bookmark_line(&self.target, self.position));
+                }
             }
         }
     }
@@ -274,7 +276,7 @@ impl Watcher {
                     self.lines.push_back(line);
                 }
             }
-            self.position = store.revision();
+            self.position = self.position.max(store.revision());
         });
     }
 

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     backoff::Backoff,
     coroutine::{Emitter, coroutine},
+    events::{Events, Said, events},
     kind::{Place, number},
     problem::{Problem, Verdict},
 };
@@ -35,27 +36,30 @@ pub(crate) enum Signal<B> {
 pub(crate) enum Loss {
     /// What was missed cannot be had any more, which is nobody's fault.
     Forgotten,
-    /// The stream says something that cannot be.
+    /// The server was away for so long that it may have come back with another past.
+    Away,
+    /// The server says something that cannot be, or nothing at all.
     Doubt(&'static str),
     /// A failure, which a listing will meet too, or not.
     Problem(Problem),
 }
 
-/// How long a watch may stay broken before a listing is asked for: the server may have come back with another past.
+/// How long watches may fail to start before a listing is asked for: the server may come back with another past.
 const RESUME: Duration = Duration::from_secs(10);
 /// What the server is given beyond the time at which it should have ended the watch.
 const GRACE: Duration = Duration::from_secs(5);
 /// A watch that ends sooner than this, with nothing said, counts as failed.
 const BRIEF: Duration = Duration::from_secs(1);
+/// So many of them in a row, and watching is no way to see changes: some proxies let no stream through.
+const BRIEF_ENDS: u32 = 5;
 
-type Events<B> = BoxStream<'static, kube::Result<WatchEvent<Object<B>>>>;
-
-/// Every change after `version`, over any number of connections, and the version that was reached at the end.
+/// Every change after `version`, over any number of connections, until the thread is lost.
 pub(crate) fn follow<B: Kind>(place: Place<B>, version: String) -> BoxStream<'static, Signal<B>> {
     coroutine(move |emitter| async move {
         let mut thread = Thread {
             backoff: Backoff::new(place.settings.bounds()),
-            good: Instant::now(),
+            failing: None,
+            brief: 0,
             place,
             version,
             emitter,
@@ -75,8 +79,21 @@ struct Thread<B> {
     version: String,
     emitter: Emitter<Signal<B>>,
     backoff: Backoff,
-    /// When the server was last known to answer.
-    good: Instant,
+    /// Since when requests fail.
+    failing: Option<Instant>,
+    /// Connections in a row that ended at once and said nothing.
+    brief: u32,
+}
+
+/// How a connection ended, when it did not end the thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// After it said something, or as the server should end it.
+    Good,
+    /// At once, with nothing said.
+    Brief,
+    /// By an error that was waited for, or by our own patience.
+    Bad,
 }
 
 impl<B: Kind> Thread<B> {
@@ -86,13 +103,19 @@ impl<B: Kind> Thread<B> {
             Ok(events) => events,
             Err(problem) => return self.failed(problem).await,
         };
-        let began = Instant::now();
-        let said = self.read(events).await?;
-        if said || began.elapsed() >= BRIEF {
-            self.healthy().await;
-        } else {
-            // A server that closes at once would be asked in a circle.
-            sleep(self.backoff.next()).await;
+        if self.failing.is_some_and(|since| since.elapsed() >= RESUME) {
+            return Err(Loss::Away);
+        }
+        match self.read(events).await? {
+            End::Good => self.healthy().await,
+            End::Bad => {}
+            End::Brief => {
+                self.brief += 1;
+                if self.brief >= BRIEF_ENDS {
+                    return Err(Loss::Doubt("it ends at once, every time"));
+                }
+                sleep(self.backoff.next()).await;
+            }
         }
         Ok(())
     }
@@ -105,39 +128,36 @@ impl<B: Kind> Thread<B> {
             .request()
             .watch(&self.place.watch_params(), &self.version)
             .map_err(|error| Problem::of(asked, kube::Error::BuildRequest(error)))?;
-        let events = timeout(
-            limit,
-            self.place.client.request_events::<Object<B>>(request),
-        )
-        .await
-        .map_err(|_| Problem::timeout(asked, limit))?
-        .map_err(|error| Problem::of(asked, error))?;
-        Ok(events.boxed())
+        timeout(limit, events(&self.place.client, asked, request))
+            .await
+            .map_err(|_| Problem::timeout(asked, limit))?
     }
 
-    /// Reads a connection to its end. Answers whether it said anything.
-    async fn read(&mut self, mut events: Events<B>) -> Result<bool, Loss> {
-        let asked_for = self
-            .place
-            .settings
-            .watch_timeout
-            .max(Duration::from_secs(1));
+    /// Reads a connection to its end.
+    async fn read(&mut self, mut events: Events<B>) -> Result<End, Loss> {
+        let began = Instant::now();
+        let patience = self.place.watch_timeout() + GRACE;
         let mut said = false;
         loop {
-            let event = match timeout(asked_for + GRACE, events.next()).await {
-                Ok(Some(Ok(event))) => event,
-                Ok(Some(Err(kube::Error::SerdeError(error)))) => {
+            let event = match timeout(patience, events.next()).await {
+                Ok(Some(Said::Event(event))) => event,
+                Ok(Some(Said::Garbled(error))) => {
                     let asked = self.place.asked(Verb::Watch);
                     return Err(Loss::Problem(Problem::garbled(asked, error)));
                 }
-                Ok(Some(Err(error))) => {
-                    tracing::debug!(kind = B::KIND, %error, "watch broke off; resuming");
-                    return Ok(said);
+                Ok(ended @ (Some(Said::BrokeOff(_)) | None)) => {
+                    if let Some(Said::BrokeOff(reason)) = ended {
+                        tracing::debug!(kind = B::KIND, reason, "the watch broke off; resuming");
+                    }
+                    let good = said || began.elapsed() >= BRIEF;
+                    return Ok(if good { End::Good } else { End::Brief });
                 }
-                Ok(None) => return Ok(said),
                 Err(_) => {
-                    tracing::debug!(kind = B::KIND, "watch was silent past its time; resuming");
-                    return Ok(said);
+                    tracing::debug!(
+                        kind = B::KIND,
+                        "the watch was silent past its time; resuming"
+                    );
+                    return Ok(End::Bad);
                 }
             };
             match event {
@@ -155,8 +175,7 @@ impl<B: Kind> Thread<B> {
                 WatchEvent::Error(status) => {
                     let problem = Problem::status(self.place.asked(Verb::Watch), &status);
                     self.failed(problem).await?;
-                    // Whether it said something before does not count any more; the wait is done.
-                    return Ok(true);
+                    return Ok(End::Bad);
                 }
             }
             if !said {
@@ -183,30 +202,21 @@ impl<B: Kind> Thread<B> {
 
     async fn healthy(&mut self) {
         self.backoff.reset();
-        self.good = Instant::now();
+        self.failing = None;
+        self.brief = 0;
         self.emitter.emit(Signal::Healthy).await;
     }
 
     /// Waits, or gives up the thread.
     async fn failed(&mut self, problem: Problem) -> Result<(), Loss> {
+        let since = *self.failing.get_or_insert_with(Instant::now);
         match problem.verdict {
             Verdict::Gone => return Err(Loss::Forgotten),
-            Verdict::Denied
-            | Verdict::Unsupported
-            | Verdict::Refused
-            | Verdict::Garbled
-            | Verdict::Stale => {
-                return Err(Loss::Problem(problem));
-            }
-            Verdict::Transient => {}
+            Verdict::Transient if since.elapsed() < RESUME => {}
+            _ => return Err(Loss::Problem(problem)),
         }
-        if self.good.elapsed() >= RESUME {
-            return Err(Loss::Problem(problem));
-        }
-        let wait = self
-            .backoff
-            .next()
-            .max(problem.retry_after.unwrap_or_default());
+        let asked_for = problem.retry_after.unwrap_or_default();
+        let wait = self.backoff.next().max(asked_for);
         self.emitter.emit(Signal::Trouble(problem)).await;
         sleep(wait).await;
         Ok(())

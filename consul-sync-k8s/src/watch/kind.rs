@@ -1,6 +1,6 @@
 //! Everything that the requests for one kind of object have in common.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use kube::{
     Client, Resource,
@@ -83,9 +83,14 @@ impl<B: Kind> Place<B> {
         }
     }
 
+    /// How long the server keeps a watch open.
+    pub(crate) fn watch_timeout(&self) -> Duration {
+        Duration::from_secs(self.settings.watch_timeout.as_secs().max(1))
+    }
+
     /// A watch.
     pub(crate) fn watch_params(&self) -> WatchParams {
-        let seconds = self.settings.watch_timeout.as_secs().max(1);
+        let seconds = self.watch_timeout().as_secs();
         WatchParams {
             label_selector: self.labels.as_deref().map(str::to_owned),
             timeout: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),

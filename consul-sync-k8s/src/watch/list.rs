@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::{
     coroutine::Emitter,
+    events::{Said, events},
     kind::{Place, number},
     problem::{Asked, Problem, Verdict},
 };
@@ -115,17 +116,23 @@ async fn stream<B: Kind, T>(
         .request()
         .watch(&params, "")
         .map_err(|error| Problem::of(asked, kube::Error::BuildRequest(error)))?;
-    let events = timeout(limit, place.client.request_events::<Object<B>>(request))
+    let mut events = timeout(limit, events(&place.client, asked, request))
         .await
-        .map_err(|_| Problem::timeout(asked, limit))?
-        .map_err(|error| Problem::of(asked, error))?;
-    let mut events = events.boxed();
+        .map_err(|_| Problem::timeout(asked, limit))??;
     loop {
-        let event = timeout(limit, events.next())
+        let said = timeout(limit, events.next())
             .await
-            .map_err(|_| Problem::timeout(asked, limit))?
-            .ok_or_else(|| Problem::incomplete(asked, "the listing broke off before its end"))?
-            .map_err(|error| Problem::of(asked, error))?;
+            .map_err(|_| Problem::timeout(asked, limit))?;
+        let event = match said {
+            Some(Said::Event(event)) => event,
+            Some(Said::Garbled(error)) => return Err(Problem::garbled(asked, error)),
+            Some(Said::BrokeOff(_)) | None => {
+                return Err(Problem::incomplete(
+                    asked,
+                    "the listing broke off before its end",
+                ));
+            }
+        };
         match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                 emitter.emit(wrap(object)).await;
