@@ -35,6 +35,7 @@ mod server;
 mod store;
 mod txn;
 mod view;
+mod views;
 
 pub use acl::{DefaultPolicy, Right, Rules};
 pub use builder::FakeConsulBuilder;

@@ -302,6 +302,11 @@ impl Access {
             Holder::Anonymous => "anonymous token".to_owned(),
             Holder::Token(accessor) => format!("token with AccessorID '{accessor}'"),
         };
-        format!("Permission denied: {who} lacks permission '{right}' on {name:?}")
+        let on = if name.is_empty() {
+            String::new()
+        } else {
+            format!(" on {name:?}")
+        };
+        format!("Permission denied: {who} lacks permission '{right}'{on}")
     }
 }

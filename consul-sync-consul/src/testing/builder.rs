@@ -12,6 +12,7 @@ use super::fault::Faults;
 use super::model::{Check, Instance, Node};
 use super::server::{self, Identity, Shared, State};
 use super::store::Store;
+use super::views::Views;
 use super::{AGENT_ID, AGENT_NODE, FakeConsul, register, request};
 
 /// Raft index at which the catalog starts, after the entries a new server writes for itself.
@@ -99,6 +100,7 @@ impl FakeConsulBuilder {
         };
         let state = State {
             store: fresh_store(&identity),
+            views: Views::default(),
             acl: self.acl,
             faults: Faults::default(),
             requests: BTreeMap::new(),
@@ -162,7 +164,7 @@ pub(super) fn fresh_store(identity: &Identity) -> Store {
     };
     let mut store = Store::starting_at(FIRST_INDEX);
     let admitted = register::pre_check(&store, &mut own, &Access::full());
-    let (written, _) = store.entry(|store, index| register::run(store, index, own));
+    let (written, _) = store.entry(false, |store, index| register::run(store, index, own));
     debug_assert!(
         admitted.is_ok() && written.is_ok(),
         "a server can register itself"

@@ -66,7 +66,7 @@ impl FakeConsul {
     }
 
     fn write(&self, write: impl FnOnce(&mut Store, u64) -> Written<()>) -> Written<()> {
-        let (result, changed) = self.shared.state().store.entry(write);
+        let (result, changed) = self.shared.state().write(write);
         if changed {
             self.shared.changed();
         }
@@ -82,9 +82,14 @@ impl FakeConsul {
         self.shared.state().acl.put(secret, rules);
     }
 
-    /// Deletes a token. Queries that block with it learn of it when they next look at the catalog.
+    /// Deletes a token. Queries that block with it learn of it when they next look at the catalog; those
+    /// that block on the health of a service at once.
     pub fn revoke_token(&self, secret: &str) {
-        self.shared.state().acl.revoke(secret);
+        let mut state = self.shared.state();
+        state.acl.revoke(secret);
+        state.views.revoke(secret);
+        drop(state);
+        self.shared.revoked();
     }
 
     /// Copies the catalog.
@@ -96,11 +101,9 @@ impl FakeConsul {
     /// queries are answered at once.
     pub fn restore(&self, snapshot: &Snapshot) {
         let mut state = self.shared.state();
-        let raft = state.store.raft.max(snapshot.0.raft) + 1;
-        state.store = snapshot.0.clone();
-        state.store.raft = raft;
-        state.store.forget_views();
-        state.epoch += 1;
+        let mut store = snapshot.0.clone();
+        store.raft = state.store.raft.max(store.raft) + 1;
+        state.replace(store);
         drop(state);
         self.shared.changed();
     }
@@ -128,8 +131,7 @@ impl FakeConsul {
     /// own node, and the raft index starts over.
     pub fn restart(&self) {
         let mut state = self.shared.state();
-        state.store = fresh_store(&self.shared.identity);
-        state.epoch += 1;
+        state.replace(fresh_store(&self.shared.identity));
         drop(state);
         self.shared.end_connections();
         self.shared.changed();

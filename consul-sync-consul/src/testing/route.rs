@@ -22,6 +22,12 @@ use super::{agent, register, txn};
 
 /// Consul spreads the ends of blocking queries over this part of the wait.
 const JITTER_FRACTION: u32 = 16;
+/// How long a view takes to say that its subscription failed.
+const SUBSCRIPTION_FAILURE: Duration = Duration::from_secs(10);
+
+const NO_SUCH_ENDPOINT: &str = "Invalid URL path: not a recognized HTTP API endpoint\n";
+const NO_API: &str =
+    "Invalid URL path: if attempting to use the HTTP API, ensure the path starts with '/v1/'\n";
 
 /// Answers one request. `name` is what stands behind the endpoint in the path.
 pub(super) async fn route(
@@ -33,7 +39,7 @@ pub(super) async fn route(
 ) -> Answer {
     let (parts, body) = request.into_parts();
     if request::path(&parts.uri).chars().any(char::is_control) {
-        return Answer::empty(400);
+        return Answer::empty(400).without("vary");
     }
     let answer = match answer(shared, &parts, body, endpoint, name, refusal).await {
         Ok(answer) | Err(answer) => answer,
@@ -56,9 +62,10 @@ async fn answer(
     refusal: Option<&Refusal>,
 ) -> Result<Answer, Answer> {
     if endpoint == Endpoint::Unknown {
+        let api = request::path(&parts.uri).contains("/v1/");
         return Err(Answer::text(
             404,
-            "Invalid URL path: not a recognized HTTP API endpoint\n",
+            if api { NO_SUCH_ENDPOINT } else { NO_API },
         ));
     }
     if parts.method != endpoint.method() {
@@ -99,78 +106,111 @@ async fn reading(shared: &Shared, parts: &Parts, read: &Read) -> Result<Answer, 
         return Err(Answer::text(400, missing));
     }
     query.reachable().map_err(|answer| failed(answer, read))?;
-    let view = read.health_of().filter(|_| query.index > 0);
-    let view = view.map(|name| (name, view_key(parts, name, &query)));
-    let index = |state: &mut State| match &view {
-        Some((name, key)) => state.store.view(key, name),
-        None => read.index(&state.store, &query),
-    };
-    let jitter = if view.is_some() {
-        Duration::ZERO
-    } else {
-        jitter(query.wait)
-    };
-    let deadline = Instant::now() + query.wait + jitter;
+    if let Some(name) = read.health_of().filter(|_| query.index > 0) {
+        return viewing(shared, parts, read, name, &query).await;
+    }
+    let deadline = Instant::now() + query.wait + jitter(query.wait);
     let epoch = shared.state().epoch;
     let mut changes = shared.changes();
     let mut blocked = None;
+    let mut in_time = true;
+    // The token is looked at again when there is something to show, and not when the wait ends.
+    let mut admitted = access(shared, parts).map_err(|answer| failed(answer, read))?;
     loop {
-        let access = access(shared, parts).map_err(|answer| failed(answer, read))?;
-        let index = {
-            let mut state = shared.state();
-            let index = index(&mut state);
-            let replaced = state.epoch != epoch && view.is_none();
-            if query.index == 0 || index > query.index || replaced {
-                return print(shared, &state, read, &query, &access, index);
-            }
-            index
+        let moved = {
+            let state = shared.state();
+            read.index(&state.store, &query) > query.index || state.epoch != epoch
         };
+        if moved && blocked.is_some() {
+            admitted = access(shared, parts).map_err(|answer| failed(answer, read))?;
+        }
+        if moved || query.index == 0 || !in_time {
+            return print(shared, read, &query, &admitted);
+        }
         blocked.get_or_insert_with(|| shared.count(&shared.blocked));
-        if timeout_at(deadline, changes.changed()).await.is_err() {
-            return print(shared, &shared.state(), read, &query, &access, index);
+        in_time = timeout_at(deadline, changes.changed()).await.is_ok();
+    }
+}
+
+/// A blocking query of the health of a service, which a view answers.
+async fn viewing(
+    shared: &Shared,
+    parts: &Parts,
+    read: &Read,
+    name: &str,
+    query: &Query,
+) -> Result<Answer, Answer> {
+    let token = Query::token(parts);
+    let key = view_key(&token, name, query);
+    let deadline = Instant::now() + query.wait;
+    let mut changes = shared.changes();
+    let _blocked = shared.count(&shared.blocked);
+    let Ok(mut admitted) = access(shared, parts) else {
+        // A view has nothing until its subscription succeeds, and a failure is told late.
+        tokio::time::sleep(query.wait.min(SUBSCRIPTION_FAILURE)).await;
+        return match query.wait > SUBSCRIPTION_FAILURE {
+            true => Err(Answer::text(403, "ACL not found")),
+            false => Ok(print_view(Answer::json(200, &[(); 0]), 1, query)),
+        };
+    };
+    let mut revocations = shared.revocations();
+    loop {
+        {
+            let mut state = shared.state();
+            let State { store, views, .. } = &mut *state;
+            let index = views.index(store, &key, name, &token);
+            if index > query.index || Instant::now() >= deadline {
+                let (answer, _) = read.answer(store, query, &admitted, &shared.identity)?;
+                return Ok(print_view(answer, index, query));
+            }
+        }
+        let news = async {
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = revocations.changed() => {}
+            }
+        };
+        if timeout_at(deadline, news).await.is_ok() {
+            admitted = access(shared, parts)?;
         }
     }
 }
 
+/// A view does not know whether there is a leader, and says no; nor does it say what rights left out.
+fn print_view(answer: Answer, index: u64, query: &Query) -> Answer {
+    answer
+        .header("x-consul-index", &index.to_string())
+        .header("x-consul-knownleader", "false")
+        .header("x-consul-lastcontact", "0")
+        .header("x-consul-query-backend", "streaming")
+        .header("x-consul-effective-consistency", query.consistency.as_str())
+}
+
 /// What tells one view from another: everything but index, wait and consistency.
-fn view_key(parts: &Parts, name: &str, query: &Query) -> String {
-    let mut key = format!("{}\n{name}", Query::token(parts));
+fn view_key(token: &str, name: &str, query: &Query) -> String {
+    let mut key = format!("{token}\n{name}");
     for part in ["passing", "tag", "filter", "node-meta"] {
         for value in query.all(part) {
-            key.push_str(&format!("\n{part}={value}"));
+            key.extend(["\n", part, "=", value]);
         }
     }
     key
 }
 
-fn print(
-    shared: &Shared,
-    state: &State,
-    read: &Read,
-    query: &Query,
-    access: &Access,
-    index: u64,
-) -> Result<Answer, Answer> {
+fn print(shared: &Shared, read: &Read, query: &Query, access: &Access) -> Result<Answer, Answer> {
+    let state = shared.state();
+    let index = read.index(&state.store, query);
     let answer = read.answer(&state.store, query, access, &shared.identity);
     let (answer, filtered) = answer.map_err(|answer| failed(answer, read))?;
-    let from_view = read.health_of().is_some() && query.index > 0;
     let mut answer = answer
         .header("x-consul-index", &index.to_string())
-        .header("x-consul-lastcontact", "0");
-    // A view does not know whether there is a leader, and says no.
-    answer = if from_view {
-        answer
-            .header("x-consul-knownleader", "false")
-            .header("x-consul-query-backend", "streaming")
-    } else {
-        answer
-            .header("x-consul-knownleader", "true")
-            .header("x-consul-query-backend", "blocking-query")
-    };
+        .header("x-consul-knownleader", "true")
+        .header("x-consul-lastcontact", "0")
+        .header("x-consul-query-backend", "blocking-query");
     if !matches!(read, Read::UiNode(_)) {
         answer = answer.header("x-consul-effective-consistency", query.consistency.as_str());
     }
-    if filtered && !from_view {
+    if filtered {
         answer = answer.header("x-consul-results-filtered-by-acls", "true");
     }
     Ok(answer)
@@ -284,12 +324,11 @@ async fn transaction(
         outcome
     };
     drop(state);
-    let print = if only_reads {
-        txn::read_answer
+    Ok(if only_reads {
+        txn::read_answer(outcome, &ops, &access, &shared.identity)
     } else {
-        txn::answer
-    };
-    Ok(print(outcome, &shared.identity))
+        txn::answer(outcome, &shared.identity)
+    })
 }
 
 async fn registration(shared: &Shared, parts: &Parts, body: Incoming) -> Result<Answer, Answer> {
@@ -328,7 +367,7 @@ fn write<T, E>(
     write: impl FnOnce(&mut super::store::Store, u64) -> Result<T, E>,
 ) -> Result<T, E> {
     state.writes += 1;
-    let (result, changed) = state.store.entry(write);
+    let (result, changed) = state.write(write);
     if changed {
         shared.changed();
     }

@@ -22,6 +22,7 @@ use super::fault::{Failure, Fault, Faults, Operation};
 use super::request::{self, Query};
 use super::route;
 use super::store::Store;
+use super::views::Views;
 
 mod stream;
 
@@ -50,6 +51,7 @@ impl Identity {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) store: Store,
+    pub(super) views: Views,
     pub(super) acl: Acl,
     pub(super) faults: Faults,
     pub(super) requests: BTreeMap<Endpoint, u64>,
@@ -59,6 +61,25 @@ pub(super) struct State {
     pub(super) writes: u64,
     /// Counts how often the whole catalog was replaced; a blocked query is answered then, whatever its index.
     pub(super) epoch: u64,
+}
+
+impl State {
+    /// Runs `write` as one raft entry; whether it changed anything.
+    pub(super) fn write<T, E>(
+        &mut self,
+        write: impl FnOnce(&mut Store, u64) -> Result<T, E>,
+    ) -> (Result<T, E>, bool) {
+        let (result, change) = self.store.entry(self.views.listen(), write);
+        self.views.moved(&change.events, &self.acl, self.store.raft);
+        (result, change.any)
+    }
+
+    /// Puts other tables in the place of these.
+    pub(super) fn replace(&mut self, store: Store) {
+        self.store = store;
+        self.views.clear();
+        self.epoch += 1;
+    }
 }
 
 /// What the connections share.
@@ -74,6 +95,8 @@ pub(super) struct Shared {
     activity: watch::Sender<u64>,
     /// Counts the times that faults were cleared; held requests go on when it moves.
     cleared: watch::Sender<u64>,
+    /// Counts revoked tokens; views look again when it moves.
+    revocations: watch::Sender<u64>,
     /// Counts the times that every connection was ended.
     ended: watch::Sender<u64>,
     pub(super) blocked: AtomicUsize,
@@ -96,6 +119,7 @@ impl Shared {
             changes: watch::Sender::new(0),
             activity: watch::Sender::new(0),
             cleared: watch::Sender::new(0),
+            revocations: watch::Sender::new(0),
             ended: watch::Sender::new(0),
             blocked: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
@@ -125,6 +149,15 @@ impl Shared {
     pub(super) fn clear_faults(&self) {
         self.state().faults.clear();
         bump(&self.cleared);
+    }
+
+    pub(super) fn revocations(&self) -> watch::Receiver<u64> {
+        self.revocations.subscribe()
+    }
+
+    /// Lets blocked views look at their tokens again.
+    pub(super) fn revoked(&self) {
+        bump(&self.revocations);
     }
 
     /// Resets every connection.

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use super::model::{Check, Instance, Node, folded};
 
-mod views;
+mod events;
 mod writes;
 
-use views::View;
+pub(super) use events::Event;
 
 /// Names of indexes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,9 +55,15 @@ pub(super) struct Store {
     checks_by_instance: BTreeMap<Place, BTreeSet<String>>,
     indexes: HashMap<Table, u64>,
     undo: Vec<Undo>,
-    views: HashMap<String, View>,
     /// Index of the last raft entry.
     pub(super) raft: u64,
+}
+
+/// What a raft entry did.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) any: bool,
+    pub(super) events: Vec<Event>,
 }
 
 /// Failure of a write, in Consul's words.
@@ -74,21 +80,29 @@ impl Store {
         }
     }
 
-    /// Runs `write` as one raft entry: all of it happens or nothing does. The second value says whether anything changed.
+    /// Runs `write` as one raft entry: all of it happens or nothing does. The second value says what changed, with the
+    /// events if `with_events`.
     pub(super) fn entry<T, E>(
         &mut self,
+        with_events: bool,
         write: impl FnOnce(&mut Self, u64) -> Result<T, E>,
-    ) -> (Result<T, E>, bool) {
+    ) -> (Result<T, E>, Change) {
         self.raft += 1;
         let result = write(self, self.raft);
-        let changed = result.is_ok() && !self.undo.is_empty();
         if result.is_err() {
             self.roll_back();
-        } else {
-            self.move_views(self.raft);
         }
+        let events = if with_events {
+            self.events()
+        } else {
+            Vec::new()
+        };
+        let change = Change {
+            any: !self.undo.is_empty(),
+            events,
+        };
         self.undo.clear();
-        (result, changed)
+        (result, change)
     }
 
     fn roll_back(&mut self) {

@@ -407,12 +407,22 @@ pub(super) fn answer(outcome: Outcome, identity: &Identity) -> Answer {
     )
 }
 
-/// Prints the answer of a transaction that only read.
-pub(super) fn read_answer(outcome: Outcome, identity: &Identity) -> Answer {
+/// Prints the answer of a transaction of `ops` that only read.
+pub(super) fn read_answer(
+    outcome: Outcome,
+    ops: &[TxnOp],
+    access: &Access,
+    identity: &Identity,
+) -> Answer {
+    // Each read has a result unless rights left it out.
+    let left_out = outcome
+        .as_ref()
+        .is_ok_and(|results| results.len() < ops.len());
     let (status, results, errors) = parts(outcome);
     let body = json!({
         "Results": results, "Errors": errors, "Index": 1, "LastContact": 0, "KnownLeader": true,
-        "ConsistencyLevel": "", "NotModified": false, "Backend": 0, "ResultsFilteredByACLs": false,
+        "ConsistencyLevel": "", "NotModified": false, "Backend": 0,
+        "ResultsFilteredByACLs": left_out && access.may_know_of_filtering(),
     });
     print(status, &body, identity)
         .header("x-consul-lastcontact", "0")

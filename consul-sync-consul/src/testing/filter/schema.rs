@@ -129,9 +129,8 @@ fn of_service(name: &str) -> Option<Kind> {
 fn of_catalog(name: &str) -> Option<Kind> {
     match name {
         "NodeMeta" => Some(Kind::Table),
-        "Meta" => None,
         "ServiceName" => Some(Kind::Text),
-        "ServiceService" => None,
+        "Meta" | "ServiceService" => None,
         _ => of_node(name).or_else(|| of_service(name.strip_prefix("Service")?)),
     }
 }

@@ -1,0 +1,230 @@
+//! The in-process Consul is held against real ones.
+//!
+//! The same operations run on both, and after each of them every endpoint is read on both, plain
+//! and blocking. Statuses, bodies and headers must be equal, with raft indexes replaced by the
+//! step that made them: the numbers differ from server to server, which write moved which index
+//! must not.
+//!
+//! `CONSUL_FAKE_SEQUENCES` sets how many random sequences run against each version, with another
+//! seed each time; without it a few run with a fixed one.
+
+#[path = "consul_fake/cases.rs"]
+mod cases;
+#[path = "consul_fake/pair.rs"]
+mod pair;
+#[path = "consul_fake/random.rs"]
+mod random;
+#[path = "consul_fake/side.rs"]
+mod side;
+#[path = "consul_fake/step.rs"]
+mod step;
+
+use std::error::Error;
+
+use consul_sync_consul::testing::{DefaultPolicy, FakeConsul, Right, Rules};
+use consul_sync_testbed::{Consul, ConsulSettings, ConsulVersion, Program, Programs};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+
+use cases::CASES;
+use pair::Pair;
+use side::Side;
+
+type Tested = Result<(), Box<dyn Error>>;
+
+const SEQUENCES: &str = "CONSUL_FAKE_SEQUENCES";
+/// Names under which rights are tried; the rules name them.
+const PREFIX: &str = "acl-";
+const SEQUENCES_AT_LEAST: u32 = 6;
+
+fn is_there(version: ConsulVersion) -> bool {
+    Programs::locate().all_or_skip(&[Program::Consul(version)])
+}
+
+/// The patch version that the testbed builds.
+fn full(version: ConsulVersion) -> &'static str {
+    match version {
+        ConsulVersion::V1_21 => "1.21.0",
+        _ => "1.22.2",
+    }
+}
+
+async fn servers(version: ConsulVersion) -> Result<(Consul, FakeConsul, Pair), Box<dyn Error>> {
+    let real = Consul::start(version).await?;
+    let fake = FakeConsul::builder().version(full(version)).start().await?;
+    let real_side = Side::new(real.url(), None, real.node());
+    real_side.settle().await;
+    let pair = Pair::new(real_side, Side::new(&fake.url(), None, fake.agent_node()));
+    Ok((real, fake, pair))
+}
+
+// ---- what was once different, and the rules that matter ----
+
+async fn named_cases(version: ConsulVersion) -> Tested {
+    if !is_there(version) {
+        return Ok(());
+    }
+    let (_real, _fake, mut pair) = servers(version).await?;
+    let mut failed = Vec::new();
+    for (name, steps) in CASES {
+        if let Err(differences) = pair.run(&steps()).await {
+            failed.push(format!("{name}: {differences}"));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn named_cases_agree_with_1_21() -> Tested {
+    named_cases(ConsulVersion::V1_21).await
+}
+
+#[tokio::test]
+async fn named_cases_agree_with_1_22() -> Tested {
+    named_cases(ConsulVersion::V1_22).await
+}
+
+// ---- random sequences ----
+
+fn random_sequences(version: ConsulVersion) -> Tested {
+    if !is_there(version) {
+        return Ok(());
+    }
+    let asked = std::env::var(SEQUENCES)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let config = Config {
+        cases: asked.unwrap_or(SEQUENCES_AT_LEAST),
+        max_shrink_iters: 400,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut runner = match asked {
+        Some(_) => TestRunner::new(config),
+        None => {
+            let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+            TestRunner::new_with_rng(config, rng)
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (_real, _fake, pair) = runtime.block_on(servers(version))?;
+    let pair = std::cell::RefCell::new(pair);
+    runner.run(&random::sequence(), |steps| {
+        let outcome = runtime.block_on(pair.borrow_mut().run(&steps));
+        outcome.map_err(|differences| TestCaseError::fail(differences.to_string()))
+    })?;
+    Ok(())
+}
+
+#[test]
+fn random_sequences_agree_with_1_21() -> Tested {
+    random_sequences(ConsulVersion::V1_21)
+}
+
+#[test]
+fn random_sequences_agree_with_1_22() -> Tested {
+    random_sequences(ConsulVersion::V1_22)
+}
+
+// ---- rights ----
+
+/// Rules as Consul's policies and as the fake's, for the same rights.
+fn roles() -> Vec<(&'static str, String, Rules)> {
+    use Right::{Deny, Read, Write};
+    let node = |name: &str, right: &str| format!("node \"{name}\" {{ policy = \"{right}\" }}\n");
+    let nodes = |right: &str| format!("node_prefix \"\" {{ policy = \"{right}\" }}\n");
+    let services = |prefix: &str, right: &str| {
+        format!("service_prefix \"{prefix}\" {{ policy = \"{right}\" }}\n")
+    };
+    vec![
+        (
+            "sync",
+            node("acl-n1", "write") + &nodes("read") + &services("", "write"),
+            Rules::sync("acl-n1"),
+        ),
+        ("none", String::new(), Rules::new()),
+        ("nodes", nodes("read"), Rules::new().node_prefix("", Read)),
+        (
+            "services",
+            services("", "read"),
+            Rules::new().service_prefix("", Read),
+        ),
+        (
+            "part",
+            nodes("read") + &services("", "read") + &services("acl-w", "deny"),
+            Rules::new()
+                .node_prefix("", Read)
+                .service_prefix("", Read)
+                .service_prefix("acl-w", Deny),
+        ),
+        (
+            "writer",
+            services("", "write"),
+            Rules::new().service_prefix("", Write),
+        ),
+        (
+            "agents",
+            "agent_prefix \"\" { policy = \"read\" }\n".to_owned(),
+            Rules::new().agents(Read),
+        ),
+    ]
+}
+
+async fn rights(version: ConsulVersion) -> Tested {
+    if !is_there(version) {
+        return Ok(());
+    }
+    let mut settings = ConsulSettings::default();
+    settings.version = version;
+    settings.acls = true;
+    let real = Consul::start_with(settings).await?;
+    let fake = FakeConsul::builder()
+        .version(full(version))
+        .acl(DefaultPolicy::Deny)
+        .start()
+        .await?;
+    let sides = |real_token: Option<&str>, fake_token: Option<&str>| {
+        Pair::new(
+            Side::new(real.url(), real_token, real.node()),
+            Side::new(&fake.url(), fake_token, fake.agent_node()),
+        )
+        .without_indexes_of_views()
+    };
+    fake.put_token("management", Rules::management());
+    Side::new(real.url(), real.management_token(), real.node())
+        .settle()
+        .await;
+    let mut management = sides(real.management_token(), Some("management"));
+    management.run_as(PREFIX, &cases::world()).await?;
+    let mut failed = Vec::new();
+    for (name, policy, rules) in roles() {
+        let secret = real.token(&policy).await?;
+        fake.put_token(name, rules);
+        for steps in [cases::rights_tried(), cases::writes_tried()] {
+            let mut pair = sides(Some(&secret), Some(name));
+            if let Err(differences) = pair.run_as(PREFIX, &steps).await {
+                failed.push(format!("{name}: {differences}"));
+            }
+        }
+    }
+    for token in [None, Some("00000000-0000-4000-8000-00000000dead")] {
+        let mut pair = sides(token, token);
+        if let Err(differences) = pair.run_as(PREFIX, &cases::rights_tried()).await {
+            failed.push(format!("{token:?}: {differences}"));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn rights_agree_with_1_21() -> Tested {
+    rights(ConsulVersion::V1_21).await
+}
+
+#[tokio::test]
+async fn rights_agree_with_1_22() -> Tested {
+    rights(ConsulVersion::V1_22).await
+}

@@ -1,0 +1,189 @@
+//! Random sequences over a small world, so that the same objects meet often.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::step::{Step, check, node, service};
+
+/// Up to a dozen steps.
+pub(crate) fn sequence() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), 3..14)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => prop::collection::vec(op(), 1..5).prop_map(Step::txn),
+        3 => registration().prop_map(Step::register),
+        1 => deregistration().prop_map(Step::deregister),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        2 => (verb(), node_object()).prop_map(|(verb, object)| node(verb, object)),
+        5 => (verb(), node_name(), service_object()).prop_map(|(verb, at, object)| service(verb, at, object)),
+        3 => (verb(), check_object()).prop_map(|(verb, object)| check(verb, object)),
+    ]
+}
+
+// ---- names ----
+
+fn node_name() -> impl Strategy<Value = &'static str> {
+    prop_oneof![6 => Just("~n1"), 3 => Just("~n2"), 1 => Just("~N1"), 1 => Just("~none"), 1 => Just("")]
+}
+
+fn service_name() -> impl Strategy<Value = &'static str> {
+    prop_oneof![6 => Just("~web"), 3 => Just("~api"), 1 => Just("~Web"), 1 => Just("")]
+}
+
+fn instance_id() -> impl Strategy<Value = &'static str> {
+    prop_oneof![5 => Just("~web-1"), 3 => Just("~web-2"), 1 => Just("~WEB-1"), 2 => Just("~api-1"), 1 => Just("")]
+}
+
+fn verb() -> impl Strategy<Value = &'static str> {
+    prop_oneof![
+        6 => Just("set"), 3 => Just("cas"), 2 => Just("delete"), 2 => Just("delete-cas"), 1 => Just("get"),
+        1 => Just("wat"),
+    ]
+}
+
+fn index() -> impl Strategy<Value = Value> {
+    prop_oneof![5 => Just(json!("current")), 2 => Just(json!(0)), 2 => Just(json!("stale"))]
+}
+
+// ---- objects ----
+
+fn meta() -> impl Strategy<Value = Value> {
+    let many: Value = (0..65)
+        .map(|n| (format!("k{n}"), json!("v")))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    prop_oneof![
+        4 => Just(json!({ "k": "v" })),
+        3 => Just(Value::Null),
+        2 => Just(json!({})),
+        2 => Just(json!({ "external-source": "kubernetes" })),
+        1 => prop_oneof![
+            Just(json!({ "bad key": "v" })),
+            Just(json!({ "consul-x": "v" })),
+            Just(json!({ "": "v" })),
+            Just(json!({ "k": "v".repeat(513) })),
+            Just(json!({ "k".repeat(129): "v" })),
+            Just(many),
+        ],
+    ]
+}
+
+fn tags() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        Just(json!([])),
+        Just(json!(["k8s"])),
+        Just(json!(["k8s", "v1"])),
+        Just(json!(["v1", "k8s"])),
+    ]
+}
+
+fn tagged() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        6 => Just(Value::Null),
+        1 => Just(json!({})),
+        1 => Just(json!({ "lan": { "Address": "10.0.0.1", "Port": 80 } })),
+    ]
+}
+
+fn weights() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        6 => Just(Value::Null),
+        1 => Just(json!({ "Passing": 5, "Warning": 1 })),
+        1 => Just(json!({ "Passing": 0, "Warning": 0 })),
+        1 => Just(json!({ "Passing": 70000, "Warning": 1 })),
+        1 => Just(json!({ "Passing": 3 })),
+    ]
+}
+
+fn address() -> impl Strategy<Value = &'static str> {
+    prop_oneof![5 => Just("10.0.0.1"), 3 => Just("10.0.0.2"), 1 => Just(""), 1 => Just("0.0.0.0"), 1 => Just("::")]
+}
+
+fn node_object() -> impl Strategy<Value = Value> {
+    let tagged = prop_oneof![3 => Just(Value::Null), 1 => Just(json!({})), 1 => Just(json!({ "lan": "10.0.0.9" }))];
+    (node_name(), prop_oneof![Just("127.0.0.2"), Just("127.0.0.3")], meta(), tagged, index()).prop_map(
+        |(name, address, meta, tagged, index)| {
+            json!({
+                "Node": name, "Address": address, "Meta": meta, "TaggedAddresses": tagged, "ModifyIndex": index,
+            })
+        },
+    )
+}
+
+fn service_object() -> impl Strategy<Value = Value> {
+    let port = prop_oneof![4 => Just(80), 2 => Just(8080), 1 => Just(0)];
+    (
+        (instance_id(), service_name(), tags(), address()),
+        (meta(), port, weights(), tagged()),
+        (index(), prop::bool::weighted(0.1)),
+    )
+        .prop_map(|((id, name, tags, address), (meta, port, weights, tagged), (index, over))| {
+            json!({
+                "ID": id, "Service": name, "Tags": tags, "Address": address, "Meta": meta, "Port": port,
+                "Weights": weights, "TaggedAddresses": tagged, "EnableTagOverride": over, "ModifyIndex": index,
+            })
+        })
+}
+
+fn check_object() -> impl Strategy<Value = Value> {
+    let status = prop_oneof![
+        4 => Just("passing"), 3 => Just("critical"), 1 => Just("warning"), 1 => Just(""), 1 => Just("wat"),
+    ];
+    let id = prop_oneof![4 => Just("~ns/web-1"), 2 => Just("~node-check"), 1 => Just("~NS/web-1"), 1 => Just("")];
+    let owner =
+        prop_oneof![5 => Just("~web-1"), 2 => Just("~web-2"), 2 => Just(""), 1 => Just("~WEB-1")];
+    let name = prop_oneof![3 => Just("Kubernetes Readiness Check"), 1 => Just("")];
+    (node_name(), id, name, status, owner, service_name(), tags(), index()).prop_map(
+        |(node, id, name, status, owner, service, tags, index)| {
+            json!({
+                "Node": node, "CheckID": id, "Name": name, "Status": status, "ServiceID": owner,
+                "ServiceName": service, "ServiceTags": tags, "Output": status, "Type": "kubernetes-readiness",
+                "Notes": "", "ModifyIndex": index,
+            })
+        },
+    )
+}
+
+// ---- single registrations ----
+
+fn without_index(mut object: Value) -> Value {
+    object.as_object_mut().unwrap().remove("ModifyIndex");
+    object
+}
+
+fn registration() -> impl Strategy<Value = Value> {
+    let checks = prop::collection::vec(check_object().prop_map(without_index), 0..3);
+    (
+        node_object(),
+        prop::option::of(service_object()),
+        checks,
+        prop::bool::ANY,
+    )
+        .prop_map(|(node, service, checks, skip)| {
+            let mut body = json!({
+                "Node": node["Node"], "Address": node["Address"], "NodeMeta": node["Meta"],
+                "TaggedAddresses": node["TaggedAddresses"], "SkipNodeUpdate": skip,
+            });
+            if let Some(service) = service {
+                body["Service"] = without_index(service);
+            }
+            if !checks.is_empty() {
+                body["Checks"] = checks.into();
+            }
+            body
+        })
+}
+
+fn deregistration() -> impl Strategy<Value = Value> {
+    let id = prop_oneof![2 => instance_id().boxed(), 1 => Just("").boxed()];
+    let check = prop_oneof![Just(""), Just("~ns/web-1"), Just("~node-check")];
+    (node_name(), id, check)
+        .prop_map(|(node, id, check)| json!({ "Node": node, "ServiceID": id, "CheckID": check }))
+}

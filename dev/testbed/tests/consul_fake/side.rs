@@ -1,0 +1,259 @@
+//! One of the two servers, and its answers with everything taken out that is its own.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use super::step::{Step, prefixed};
+
+/// What is compared.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Seen {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Value,
+    /// The index header as the server sent it; compared in its place among the headers.
+    pub(crate) index: Option<u64>,
+}
+
+/// A server under comparison.
+pub(crate) struct Side {
+    base: String,
+    token: Option<String>,
+    /// Its own node, which the other server has under another name.
+    own: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+    /// Raft indexes and the steps that made them.
+    known: BTreeMap<u64, usize>,
+}
+
+impl Side {
+    pub(crate) fn new(base: &str, token: Option<&str>, own: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            token: token.map(str::to_owned),
+            own: own.to_owned(),
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// Forgets which step made which index.
+    pub(crate) fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    /// Waits until the server has written what it writes about itself: no index moves for a while.
+    pub(crate) async fn settle(&self) {
+        let path = format!("/v1/internal/ui/node/{}", self.own);
+        let mut index = 0;
+        loop {
+            let path = format!("{path}?index={index}&wait=1500ms");
+            let seen = self.exchange(&Step::get(""), &path, String::new()).await;
+            match seen.index {
+                Some(now) if now == index => return,
+                Some(now) => index = now,
+                None => {}
+            }
+        }
+    }
+
+    /// Sends `step` and returns the answer with indexes as they are.
+    pub(crate) async fn send(&self, step: &Step, prefix: &str) -> Seen {
+        let body = match (&step.raw, &step.body) {
+            (Some(raw), _) => raw.replace('~', prefix),
+            (None, Some(body)) => self.resolved(prefixed(body, prefix)).await.to_string(),
+            (None, None) => String::new(),
+        };
+        self.exchange(step, &step.path.replace('~', prefix), body)
+            .await
+    }
+
+    async fn exchange(&self, step: &Step, path: &str, body: String) -> Seen {
+        let mut request = Request::builder()
+            .method(step.method)
+            .uri(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("x-consul-token", token);
+        }
+        for (name, value) in &step.headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Full::new(Bytes::from(body))).unwrap();
+        let answer = self.client.request(request).await.unwrap();
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let body = match header("content-encoding") {
+            Some("gzip") => gunzipped(&body),
+            _ => body.to_vec(),
+        };
+        let index = header("x-consul-index").and_then(|text| text.parse().ok());
+        let kept = [
+            "content-type",
+            "content-encoding",
+            "vary",
+            "allow",
+            "location",
+        ];
+        let headers = head
+            .headers
+            .iter()
+            .filter(|(name, _)| {
+                name.as_str().starts_with("x-consul-") || kept.contains(&name.as_str())
+            })
+            .filter(|(name, _)| name.as_str() != "x-consul-index")
+            .map(|(name, value)| {
+                (
+                    name.to_string(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
+            })
+            .collect();
+        let body = serde_json::from_slice(&body)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+        Seen {
+            status: head.status.as_u16(),
+            headers,
+            body,
+            index,
+        }
+    }
+
+    /// Makes symbolic indexes numbers.
+    async fn resolved(&self, mut body: Value) -> Value {
+        for entry in body.as_array_mut().into_iter().flatten() {
+            for (kind, op) in entry.as_object_mut().into_iter().flatten() {
+                if !op.is_object() {
+                    continue;
+                }
+                let node = op["Node"].as_str().unwrap_or_default().to_owned();
+                let object = &mut op[kind.as_str()];
+                let Some(symbol) = object["ModifyIndex"].as_str().map(str::to_owned) else {
+                    continue;
+                };
+                let current = self.current(kind, &node, object).await;
+                object["ModifyIndex"] = match symbol.as_str() {
+                    "current" => current.unwrap_or(999_999_999),
+                    _ => current.map_or(7, |index| index - 1),
+                }
+                .into();
+            }
+        }
+        body
+    }
+
+    /// Index of the object that an operation is about.
+    async fn current(&self, kind: &str, node: &str, object: &Value) -> Option<u64> {
+        let get = match kind {
+            "Node" => super::step::node("get", serde_json::json!({ "Node": object["Node"] })),
+            "Service" => {
+                super::step::service("get", node, serde_json::json!({ "ID": object["ID"] }))
+            }
+            _ => super::step::check(
+                "get",
+                serde_json::json!({ "Node": object["Node"], "CheckID": object["CheckID"] }),
+            ),
+        };
+        let body = Value::from(vec![get]).to_string();
+        let seen = self.exchange(&Step::txn(Vec::new()), "/v1/txn", body).await;
+        seen.body["Results"][0][kind]["ModifyIndex"].as_u64()
+    }
+
+    /// Takes out of `seen` what is this server's own.
+    pub(crate) fn normalised(&mut self, mut seen: Seen, path: &str, step: usize) -> Seen {
+        without_own(&mut seen.body, &self.own, path);
+        self.indexes(&mut seen.body, step);
+        texts(&mut seen.body);
+        if let Some(index) = seen.index.take() {
+            let label = self.label(index, step).to_string();
+            seen.headers.insert("x-consul-index".to_owned(), label);
+        }
+        seen
+    }
+
+    fn indexes(&mut self, value: &mut Value, step: usize) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| self.indexes(item, step)),
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    match (key.as_str(), value.as_u64()) {
+                        ("CreateIndex" | "ModifyIndex", Some(index)) => {
+                            *value = self.label(index, step).into();
+                        }
+                        _ => self.indexes(value, step),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Index 1 stands for "nothing yet" and means the same everywhere.
+    fn label(&mut self, index: u64, step: usize) -> usize {
+        if index <= 1 {
+            return usize::MAX;
+        }
+        *self.known.entry(index).or_insert(step)
+    }
+}
+
+fn gunzipped(body: &[u8]) -> Vec<u8> {
+    use std::io::Read;
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(body)
+        .read_to_end(&mut plain)
+        .unwrap();
+    plain
+}
+
+/// The server's own node, service and check.
+fn without_own(body: &mut Value, own: &str, path: &str) {
+    if let Value::Array(entries) = body {
+        entries.retain(|entry| {
+            entry["Node"].as_str() != Some(own) && entry["Node"]["Node"].as_str() != Some(own)
+        });
+    }
+    if path.starts_with("/v1/catalog/services")
+        && let Value::Object(services) = body
+    {
+        services.remove("consul");
+        // Tags come in the order of a Go map.
+        for tags in services.values_mut().filter_map(Value::as_array_mut) {
+            tags.sort_by_key(ToString::to_string);
+        }
+    }
+}
+
+/// Texts that name what is one server's own: accessor IDs, and how its JSON reader puts things.
+fn texts(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Some(at) = text.find("AccessorID '") {
+                let from = at + "AccessorID '".len();
+                let to = text[from..]
+                    .find('\'')
+                    .map_or(text.len(), |length| from + length);
+                text.replace_range(from..to, "TOKEN");
+            }
+            for start in [
+                "Failed to parse body: ",
+                "Request decode failed: ",
+                "Failed to decode request body: ",
+            ] {
+                if text.starts_with(start) && !text.contains("unknown field") {
+                    text.truncate(start.len());
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(texts),
+        Value::Object(fields) => fields.values_mut().for_each(texts),
+        _ => {}
+    }
+}

@@ -1,0 +1,101 @@
+//! One operation of a sequence, in a form that fits both servers.
+//!
+//! `~` in a text stands for the sequence's own prefix, so that sequences on one server do not meet.
+//! A `ModifyIndex` in a transaction is `"current"`, `"stale"` or a number; the first two are made
+//! a number by each side, from what it holds.
+
+use serde_json::{Value, json};
+
+/// A request.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Step {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    pub(crate) body: Option<Value>,
+    /// A body that is not JSON, instead.
+    pub(crate) raw: Option<String>,
+    /// Headers of the request.
+    pub(crate) headers: Vec<(&'static str, String)>,
+}
+
+impl Step {
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: "GET",
+            path: path.into(),
+            body: None,
+            raw: None,
+            headers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn put(path: &str, body: Value) -> Self {
+        Self {
+            method: "PUT",
+            body: Some(body),
+            ..Self::get(path)
+        }
+    }
+
+    pub(crate) fn raw(path: &str, body: impl Into<String>) -> Self {
+        Self {
+            method: "PUT",
+            raw: Some(body.into()),
+            ..Self::get(path)
+        }
+    }
+
+    pub(crate) fn with_method(self, method: &'static str) -> Self {
+        Self { method, ..self }
+    }
+
+    pub(crate) fn with_header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    pub(crate) fn txn(ops: Vec<Value>) -> Self {
+        Self::put("/v1/txn", ops.into())
+    }
+
+    pub(crate) fn register(body: Value) -> Self {
+        Self::put("/v1/catalog/register", body)
+    }
+
+    pub(crate) fn deregister(body: Value) -> Self {
+        Self::put("/v1/catalog/deregister", body)
+    }
+
+    /// Whether the step may have changed something.
+    pub(crate) fn writes(&self) -> bool {
+        self.method == "PUT"
+    }
+}
+
+/// A node operation of a transaction.
+pub(crate) fn node(verb: &str, node: Value) -> Value {
+    json!({ "Node": { "Verb": verb, "Node": node } })
+}
+
+/// A service operation of a transaction.
+pub(crate) fn service(verb: &str, node: &str, service: Value) -> Value {
+    json!({ "Service": { "Verb": verb, "Node": node, "Service": service } })
+}
+
+/// A check operation of a transaction.
+pub(crate) fn check(verb: &str, check: Value) -> Value {
+    json!({ "Check": { "Verb": verb, "Check": check } })
+}
+
+/// Puts the prefix in.
+pub(crate) fn prefixed(value: &Value, prefix: &str) -> Value {
+    match value {
+        Value::String(text) => text.replace('~', prefix).into(),
+        Value::Array(items) => items.iter().map(|item| prefixed(item, prefix)).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| (key.clone(), prefixed(value, prefix)))
+            .collect(),
+        other => other.clone(),
+    }
+}
