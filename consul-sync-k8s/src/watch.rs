@@ -217,6 +217,10 @@ impl<B: Kind> Watcher<B> {
                 return;
             }
             (Verdict::Stale, _) => {
+                if self.stale == 0 {
+                    // The server answers: what was waited for before is over.
+                    self.backoff.reset();
+                }
                 self.stale += 1;
                 if self.stale >= STALE {
                     tracing::warn!(

@@ -1,5 +1,7 @@
 //! The fake API server over its loopback port and without one, asked by the kube client.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code outside a test function")]
+
 use std::time::Duration;
 
 use consul_sync_k8s::{

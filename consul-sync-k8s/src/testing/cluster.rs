@@ -209,6 +209,18 @@ impl FakeCluster {
         self.disturb(None, WatchFault::Close);
     }
 
+    /// Stores an object as it is, with the resourceVersion it has, as a restored backup holds it. Nobody is told.
+    ///
+    /// # Panics
+    /// When the object is of no kind that is served.
+    #[expect(clippy::panic, reason = "a test's own mistake, told where it is made")]
+    pub fn restore(&self, object: Value) {
+        let Some(kind) = kind::by_object(&object) else {
+            panic!("no kind that the fake serves: {object}");
+        };
+        self.shared.state().store.restore(kind, object);
+    }
+
     /// Takes a right away. Requests that need it are refused with 403.
     pub fn deny(&self, verb: Verb, resource: &str) {
         self.shared.access.deny(verb, resource);

@@ -154,6 +154,12 @@ impl Store {
         object
     }
 
+    /// Holds an object as it is, at no new version.
+    pub(super) fn restore(&mut self, kind: KindId, object: Value) {
+        self.objects
+            .insert((kind, path_of(&object)), Arc::new(object));
+    }
+
     /// Removes an object; answers its last form at the version of the deletion.
     pub(super) fn remove(&mut self, kind: KindId, path: &str) -> Option<Shared> {
         let before = self.objects.remove(&(kind, path.to_owned()))?;

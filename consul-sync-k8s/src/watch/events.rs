@@ -10,18 +10,17 @@ use kube::{Client, api::WatchEvent};
 use super::problem::{Asked, Problem};
 use crate::slim::{Kind, Object};
 
-/// One event of a connection, or how it ended before its time.
+/// How a connection ended before its time.
 #[derive(Debug)]
-pub(crate) enum Said<B> {
-    Event(WatchEvent<Object<B>>),
+pub(crate) enum Broken {
     /// It broke off, perhaps in the middle of an event.
-    BrokeOff(String),
+    Off(String),
     /// It said something that is no event.
     Garbled(serde_json::Error),
 }
 
 /// The events of one connection.
-pub(crate) type Events<B> = BoxStream<'static, Said<B>>;
+pub(crate) type Events<B> = BoxStream<'static, Result<WatchEvent<Object<B>>, Broken>>;
 
 /// Starts a watch.
 pub(crate) async fn events<B: Kind>(
@@ -38,14 +37,16 @@ pub(crate) async fn events<B: Kind>(
         .request_stream(request)
         .await
         .map_err(|error| Problem::of(asked, error))?;
-    let lines = body.lines().map(|line| match line {
-        Err(error) => Said::BrokeOff(error.to_string()),
-        Ok(line) => match serde_json::from_str(&line) {
-            Ok(event) => Said::Event(event),
+    let events = body.lines().map(|line| {
+        let line = line.map_err(|error| Broken::Off(error.to_string()))?;
+        serde_json::from_str(&line).map_err(|error| {
             // What ends in the middle was cut off, and comes again.
-            Err(error) if error.is_eof() => Said::BrokeOff(error.to_string()),
-            Err(error) => Said::Garbled(error),
-        },
+            if error.is_eof() {
+                Broken::Off(error.to_string())
+            } else {
+                Broken::Garbled(error)
+            }
+        })
     });
-    Ok(lines.boxed())
+    Ok(events.boxed())
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     backoff::Backoff,
     coroutine::{Emitter, coroutine},
-    events::{Events, Said, events},
+    events::{Broken, Events, events},
     kind::{Place, number},
     problem::{Problem, Verdict},
 };
@@ -140,13 +140,13 @@ impl<B: Kind> Thread<B> {
         let mut said = false;
         loop {
             let event = match timeout(patience, events.next()).await {
-                Ok(Some(Said::Event(event))) => event,
-                Ok(Some(Said::Garbled(error))) => {
+                Ok(Some(Ok(event))) => event,
+                Ok(Some(Err(Broken::Garbled(error)))) => {
                     let asked = self.place.asked(Verb::Watch);
                     return Err(Loss::Problem(Problem::garbled(asked, error)));
                 }
-                Ok(ended @ (Some(Said::BrokeOff(_)) | None)) => {
-                    if let Some(Said::BrokeOff(reason)) = ended {
+                Ok(ended @ (Some(Err(Broken::Off(_))) | None)) => {
+                    if let Some(Err(Broken::Off(reason))) = ended {
                         tracing::debug!(kind = B::KIND, reason, "the watch broke off; resuming");
                     }
                     let good = said || began.elapsed() >= BRIEF;

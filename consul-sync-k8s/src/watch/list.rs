@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::{
     coroutine::Emitter,
-    events::{Said, events},
+    events::{Broken, events},
     kind::{Place, number},
     problem::{Asked, Problem, Verdict},
 };
@@ -124,9 +124,9 @@ async fn stream<B: Kind, T>(
             .await
             .map_err(|_| Problem::timeout(asked, limit))?;
         let event = match said {
-            Some(Said::Event(event)) => event,
-            Some(Said::Garbled(error)) => return Err(Problem::garbled(asked, error)),
-            Some(Said::BrokeOff(_)) | None => {
+            Some(Ok(event)) => event,
+            Some(Err(Broken::Garbled(error))) => return Err(Problem::garbled(asked, error)),
+            Some(Err(Broken::Off(_))) | None => {
                 return Err(Problem::incomplete(
                     asked,
                     "the listing broke off before its end",

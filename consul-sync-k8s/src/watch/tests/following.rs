@@ -48,7 +48,7 @@ async fn fault_k06_a_server_that_forgets_every_version_at_once_is_not_asked_in_a
     let cluster = cluster(&["a"]);
     cluster.inject(On::watch("services"), Fault::status(410));
     let mut watched = Watched::new(&cluster);
-    let (_, took) = elapsed(async {
+    let ((), took) = elapsed(async {
         for _ in 0..10 {
             watched.until("done").await;
         }
@@ -96,7 +96,7 @@ async fn fault_k07_a_server_that_ends_every_watch_at_once_is_listed_now_and_then
     cluster.put(service("b"));
     let words = watched.until("+b").await;
     assert_eq!(words, ["relist", "+a", "+b"]);
-    let (_, took) = elapsed(async {
+    let ((), took) = elapsed(async {
         for _ in 0..10 {
             watched.until("done").await;
         }

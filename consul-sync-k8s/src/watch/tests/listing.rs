@@ -243,7 +243,7 @@ async fn fault_k14_an_object_that_cannot_be_decoded_is_told_and_the_listing_is_w
     loop {
         match watched.steps.next().await.unwrap().unwrap() {
             Change::Upserted(object) if object.body.is_err() => {
-                undecodable.push(object.key().to_string())
+                undecodable.push(object.key().to_string());
             }
             Change::RelistDone => break,
             _ => {}
