@@ -25,7 +25,8 @@ struct Refused {
 /// Lays out a slot. The result is a function of the set of instances and of the order of the claims alone.
 ///
 /// Where two claims name the same address and port, the earlier claim holds it. Where one service names it
-/// twice, a live instance is preferred. Of several instances with one name and address the lowest port has
+/// twice, a live instance is preferred. An instance that is identified by another address than its own (a pod behind
+/// its node's port) counts as being at that one, so that every pod there is registered. Of several instances with one name and address the lowest port has
 /// the plain ID, and the others one with the port in it.
 pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<Registration> {
     let mut candidates: Vec<Candidate<'_>> = claims
@@ -50,7 +51,7 @@ pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<
     let mut names: Vec<&str> = Vec::new();
     for candidate in &candidates {
         match previous {
-            Some(previous) if previous.instance.address == candidate.instance.address => {
+            Some(previous) if previous.instance.identity() == candidate.instance.identity() => {
                 if previous.port == candidate.port {
                     if previous.claim != candidate.claim {
                         note(&mut refused, candidate, previous.service);
@@ -59,7 +60,7 @@ pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<
                 }
             }
             _ => {
-                address = candidate.instance.address.to_string();
+                address = candidate.instance.identity().to_string();
                 names.clear();
             }
         }
@@ -115,7 +116,7 @@ impl Candidate<'_> {
             ..
         } = self;
         (
-            &instance.address,
+            instance.identity(),
             *port,
             *claim,
             !instance.is_live(),
@@ -261,6 +262,21 @@ mod tests {
         assert!(ids.contains(&"web-b9fe4d6d03e0".to_owned()));
         assert!(ids.contains(&"web-ba89c59bc48e".to_owned()));
         assert_eq!(ids.len(), 3);
+    }
+
+    #[test]
+    fn pods_behind_the_port_of_one_node_are_an_instance_each() {
+        let mut web = Arc::unwrap_or_clone(service("web", "web", &[(9, 30080), (9, 30080)]));
+        for (pod, instance) in (1..).zip(&mut web.instances) {
+            instance.identified_by = Some(Address::Ip([10, 0, 0, pod].into()));
+        }
+        let mut placed = layout(&[Arc::new(web)]);
+        placed.sort();
+        let at_node = |id: &str| (id.to_owned(), "10.0.0.9".to_owned(), 30080);
+        assert_eq!(
+            placed,
+            [at_node("web-86f1a2947727"), at_node("web-b9fe4d6d03e0")]
+        );
     }
 
     #[test]
