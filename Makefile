@@ -3,6 +3,8 @@
 # make demo SERVERS=real|embedded|auto KEEP=1
 SERVERS ?= auto
 KEEP ?=
+# Not `cargo run`: it would build one package alone, which has other features and is another build.
+programs = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
 # Extra arguments of `cargo test`, as in: make test ARGS='-p consul-sync-core'
 ARGS ?=
 
@@ -16,10 +18,10 @@ help: ## Show this list
 
 demo: ## See it work: SERVERS=real builds and uses real servers, KEEP=1 leaves it running
 ifeq ($(SERVERS),real)
-	@dev/servers/build
+	@dev/servers/build etcd kube-apiserver consul-1.22
 endif
 	cargo build --release -p consul-sync-bin -p consul-sync-demo
-	@cargo run --quiet --release -p consul-sync-demo -- --servers $(SERVERS) $(if $(KEEP),--keep)
+	@$(programs)/consul-sync-demo --servers $(SERVERS) $(if $(filter-out 0 no false,$(KEEP)),--keep)
 
 test: ## Run all tests, against real servers, which are built once where Go is installed
 	@dev/test $(ARGS)

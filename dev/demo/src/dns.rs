@@ -1,0 +1,344 @@
+//! One question to a DNS server over UDP, as an application asks it: A and SRV records (RFC 1035, RFC 2782).
+//!
+//! It is written out here because it is all that the demo needs of DNS. It does not retry over TCP, follow aliases
+//! or check signatures.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use tokio::net::UdpSocket;
+
+use crate::error::{Error, Result};
+
+const DEADLINE: Duration = Duration::from_secs(3);
+const ID: u16 = 0x6373;
+const RECURSION_DESIRED: u16 = 0x0100;
+const IS_ANSWER: u16 = 0x8000;
+const CODE: u16 = 0x000f;
+const CLASS_IN: u16 = 1;
+const HEADER: usize = 12;
+/// A name has at most 127 labels, so a chain of more pointers than that leads nowhere.
+const MAX_JUMPS: usize = 127;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Addresses.
+    A,
+    /// Ports and the names of the hosts that serve them.
+    Srv,
+}
+
+/// One record of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// An address of a name.
+    A {
+        /// The name.
+        name: String,
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// A port on a host.
+    Srv {
+        /// The port.
+        port: u16,
+        /// The host's name.
+        target: String,
+    },
+}
+
+/// An answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The response code: 0 is success, 3 an unknown name.
+    pub(crate) code: u16,
+    /// The records that were asked for.
+    pub(crate) records: Vec<Record>,
+    /// The records sent along: the addresses of the hosts in SRV records.
+    pub(crate) additional: Vec<Record>,
+}
+
+/// Asks this server for the records of a name.
+///
+/// # Errors
+/// When there is no answer within 3 seconds, or it cannot be read.
+pub(crate) async fn ask(server: SocketAddr, name: &str, kind: Kind) -> Result<Answer> {
+    let question = question(name, kind);
+    let exchange = async {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        socket.connect(server).await?;
+        socket.send(&question).await?;
+        let mut answer = vec![0; usize::from(u16::MAX)];
+        let length = socket.recv(&mut answer).await?;
+        answer.truncate(length);
+        std::io::Result::Ok(answer)
+    };
+    let message = tokio::time::timeout(DEADLINE, exchange)
+        .await
+        .map_err(|_| Error::wrong(format!("no DNS answer from {server} within {DEADLINE:?}")))?
+        .map_err(|source| Error::io(format!("asking {server} for {name}"), source))?;
+    read(&message).ok_or_else(|| Error::wrong(format!("unreadable DNS answer for {name}")))
+}
+
+impl Answer {
+    /// The addresses, sorted.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        let mut addresses: Vec<_> = self
+            .records
+            .iter()
+            .filter_map(|record| match record {
+                Record::A { address, .. } => Some(IpAddr::V4(*address)),
+                Record::Srv { .. } => None,
+            })
+            .collect();
+        addresses.sort();
+        addresses
+    }
+
+    /// The places that SRV records name, by the addresses sent along, sorted.
+    pub(crate) fn places(&self) -> Vec<SocketAddr> {
+        let address_of = |host: &str| {
+            self.additional.iter().find_map(|record| match record {
+                Record::A { name, address } if name == host => Some(*address),
+                _ => None,
+            })
+        };
+        let mut places: Vec<_> = self
+            .records
+            .iter()
+            .filter_map(|record| match record {
+                Record::Srv { port, target } => Some((address_of(target)?, *port).into()),
+                Record::A { .. } => None,
+            })
+            .collect();
+        places.sort();
+        places
+    }
+}
+
+impl Kind {
+    const fn number(self) -> u16 {
+        match self {
+            Self::A => 1,
+            Self::Srv => 33,
+        }
+    }
+}
+
+// ---- the message ------------------------------------------------------------------------------------------------------
+
+fn question(name: &str, kind: Kind) -> Vec<u8> {
+    let mut message = Vec::with_capacity(HEADER + name.len() + 6);
+    for number in [ID, RECURSION_DESIRED, 1, 0, 0, 0] {
+        message.extend(number.to_be_bytes());
+    }
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        // Longer labels are not allowed; cut, they lead to an unknown name.
+        let label = &label.as_bytes()[..label.len().min(63)];
+        message.push(u8::try_from(label.len()).unwrap_or(63));
+        message.extend(label);
+    }
+    message.push(0);
+    message.extend(kind.number().to_be_bytes());
+    message.extend(CLASS_IN.to_be_bytes());
+    message
+}
+
+/// Reads an answer to our question; nothing for a message that is cut or no answer.
+fn read(message: &[u8]) -> Option<Answer> {
+    let flags = number(message, 2)?;
+    if number(message, 0)? != ID || flags & IS_ANSWER == 0 {
+        return None;
+    }
+    let [questions, answers, authorities, additional] = [4, 6, 8, 10].map(|at| number(message, at));
+    let mut at = HEADER;
+    for _ in 0..questions? {
+        at = name(message, at)?.1 + 4;
+    }
+    let (records, at) = section(message, at, answers?)?;
+    let (_, at) = section(message, at, authorities?)?;
+    let (additional, _) = section(message, at, additional?)?;
+    Some(Answer {
+        code: flags & CODE,
+        records,
+        additional,
+    })
+}
+
+/// The records of one section that are of a kind known here, and where the next section begins.
+fn section(message: &[u8], mut at: usize, count: u16) -> Option<(Vec<Record>, usize)> {
+    let mut records = Vec::new();
+    for _ in 0..count {
+        let (owner, head) = name(message, at)?;
+        let data = head + 10;
+        let length = usize::from(number(message, head + 8)?);
+        let bytes = message.get(data..data + length)?;
+        let kind = number(message, head)?;
+        if kind == Kind::A.number() {
+            let octets = <[u8; 4]>::try_from(bytes).ok()?;
+            records.push(Record::A {
+                name: owner,
+                address: octets.into(),
+            });
+        } else if kind == Kind::Srv.number() {
+            records.push(Record::Srv {
+                port: number(message, data + 4)?,
+                target: name(message, data + 6)?.0,
+            });
+        }
+        at = data + length;
+    }
+    Some((records, at))
+}
+
+/// The name at `at`, without a dot at its end, and what follows it.
+fn name(message: &[u8], mut at: usize) -> Option<(String, usize)> {
+    let mut labels: Vec<String> = Vec::new();
+    let mut end = None;
+    let mut jumps = 0;
+    loop {
+        let length = usize::from(*message.get(at)?);
+        match length {
+            0 => return Some((labels.join("."), end.unwrap_or(at + 1))),
+            // Two bits say that the rest stands elsewhere in the message.
+            0xc0.. => {
+                jumps += 1;
+                if jumps > MAX_JUMPS {
+                    return None;
+                }
+                end.get_or_insert(at + 2);
+                at = usize::from(number(message, at)? & 0x3fff);
+            }
+            0x40.. => return None,
+            _ => {
+                let label = message.get(at + 1..at + 1 + length)?;
+                labels.push(String::from_utf8_lossy(label).into_owned());
+                at += 1 + length;
+            }
+        }
+    }
+}
+
+fn number(message: &[u8], at: usize) -> Option<u16> {
+    let bytes = message.get(at..at + 2)?;
+    Some(u16::from_be_bytes(bytes.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The answer to `question`, with records written as (owner, kind, data).
+    fn answer(
+        kind: Kind,
+        answers: &[(&[u8], Kind, &[u8])],
+        additional: &[(&[u8], Kind, &[u8])],
+    ) -> Vec<u8> {
+        let mut message = question("web.service.consul", kind);
+        message[2..4].copy_from_slice(&0x8580_u16.to_be_bytes());
+        message[6..8].copy_from_slice(&u16::try_from(answers.len()).unwrap().to_be_bytes());
+        message[10..12].copy_from_slice(&u16::try_from(additional.len()).unwrap().to_be_bytes());
+        for (owner, kind, data) in answers.iter().chain(additional) {
+            message.extend(*owner);
+            message.extend(kind.number().to_be_bytes());
+            message.extend([0, 1, 0, 0, 0, 0]);
+            message.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
+            message.extend(*data);
+        }
+        message
+    }
+
+    /// A pointer to the name in the question.
+    const ASKED: &[u8] = &[0xc0, 12];
+    const HOST: &[u8] = b"\x04host\xc0\x18";
+
+    #[test]
+    fn a_question_is_one_name_of_one_kind() {
+        assert_eq!(
+            question("web.consul.", Kind::Srv),
+            [
+                b"\x63\x73\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00".as_slice(),
+                b"\x03web\x06consul\x00",
+                b"\x00\x21\x00\x01"
+            ]
+            .concat()
+        );
+    }
+
+    #[test]
+    fn addresses_are_read_and_sorted() {
+        let message = answer(
+            Kind::A,
+            &[
+                (ASKED, Kind::A, &[10, 0, 0, 9]),
+                (ASKED, Kind::A, &[10, 0, 0, 7]),
+            ],
+            &[],
+        );
+        let answer = read(&message).unwrap();
+        assert_eq!(
+            answer.records[0],
+            Record::A {
+                name: "web.service.consul".to_owned(),
+                address: [10, 0, 0, 9].into()
+            }
+        );
+        assert_eq!(
+            answer.addresses(),
+            [IpAddr::from([10, 0, 0, 7]), IpAddr::from([10, 0, 0, 9])]
+        );
+    }
+
+    #[test]
+    fn a_port_goes_with_the_address_of_its_host() {
+        // Byte 24 of the message is where `consul` begins: 12 for the header, 4 for `web`, 8 for `service`.
+        let service = [&[0, 1, 0, 1, 0x1f, 0x90], HOST].concat();
+        let message = answer(
+            Kind::Srv,
+            &[(ASKED, Kind::Srv, &service)],
+            &[(HOST, Kind::A, &[10, 0, 0, 7])],
+        );
+        let answer = read(&message).unwrap();
+        assert_eq!(
+            answer.records,
+            [Record::Srv {
+                port: 8080,
+                target: "host.consul".to_owned()
+            }]
+        );
+        assert_eq!(answer.places(), ["10.0.0.7:8080".parse().unwrap()]);
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_answer_with_a_code() {
+        let mut message = answer(Kind::A, &[], &[]);
+        message[3] = 0x83;
+        let answer = read(&message).unwrap();
+        assert_eq!((answer.code, answer.records.len()), (3, 0));
+    }
+
+    #[test]
+    fn a_message_cut_anywhere_is_refused() {
+        let whole = answer(Kind::A, &[(ASKED, Kind::A, &[10, 0, 0, 7])], &[]);
+        for length in 0..whole.len() {
+            assert_eq!(read(&whole[..length]), None, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_question_and_an_answer_to_another_question_are_refused() {
+        assert_eq!(read(&question("web.service.consul", Kind::A)), None);
+        let mut other = answer(Kind::A, &[], &[]);
+        other[0] ^= 1;
+        assert_eq!(read(&other), None);
+    }
+
+    #[test]
+    fn a_pointer_to_itself_ends() {
+        let message = answer(Kind::A, &[(&[0xc0, 36], Kind::A, &[10, 0, 0, 7])], &[]);
+        assert_eq!(read(&message), None);
+    }
+}
