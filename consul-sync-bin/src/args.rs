@@ -3,6 +3,7 @@
 //! `clap` knows the subcommands and the names of the flags and writes the help; what a value means is read by
 //! [`Settings::read`] from the same table, whoever gave it.
 
+mod commands;
 pub(crate) mod given;
 pub(crate) mod setting;
 pub(crate) mod table;
@@ -10,11 +11,11 @@ pub(crate) mod value;
 
 use std::{ffi::OsString, fmt, net::SocketAddr, time::Duration};
 
-use clap::{Arg, ArgAction, ArgMatches, error::ErrorKind};
+use clap::{ArgMatches, error::ErrorKind};
 
 use self::{
     given::{BadValues, Given},
-    setting::{PREFIX, Row, Section, Shape},
+    setting::{PREFIX, Row},
 };
 use crate::{
     exit::Exit,
@@ -88,7 +89,7 @@ pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Command, Refusal> {
-    let matches = command()
+    let matches = commands::command()
         .try_get_matches_from(arguments)
         .map_err(Refusal::Usage)?;
     let Some((name, matches)) = matches.subcommand() else {
@@ -99,11 +100,11 @@ pub(crate) fn parse(
     }
     let mut given = Given::collect(table::ALL, |row| texts(matches, row), variable);
     let settings = Settings::read(&mut given, name == "run");
-    let timeout = given.one(&table::TIMEOUT);
+    let timeout = given.one(&table::process::TIMEOUT);
     let listen = settings.listen;
     if name == "release-brake" && listen.is_none() {
         given.refuse(
-            &table::LISTEN,
+            &table::process::LISTEN,
             "expected the address of a running process, such as 127.0.0.1:8080",
         );
     }
@@ -223,141 +224,6 @@ impl fmt::Display for Refusal {
             }
         }
     }
-}
-
-// === clap ===
-
-fn command() -> clap::Command {
-    clap::Command::new("consul-sync")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Keeps the services of a Kubernetes cluster registered in Consul, at once and safely")
-        .after_help(
-            "Every flag has a variable (see --help of a command); a flag beats a variable, and an empty variable counts \
-             as unset.\nExit codes: 0 done or nothing to do, 1 failed or misused, 2 plan found changes.",
-        )
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .max_term_width(110)
-        .subcommands([
-            with_settings(
-                clap::Command::new("run")
-                    .about("Keep Consul as the cluster wants it, until SIGTERM")
-                    .long_about(
-                        "Keep Consul as the cluster wants it.\n\nIt starts while Kubernetes or Consul is away and waits for \
-                         them, live and not ready. SIGTERM or SIGINT ends it within 5 s, after the batch under way, and \
-                         deregisters nothing; a second signal ends it at once.",
-                    ),
-                &[Section::Kubernetes, Section::Export, Section::Consul, Section::Safety, Section::Process],
-                false,
-            ),
-            with_settings(
-                clap::Command::new("plan")
-                    .about("Show what run would do, and write nothing")
-                    .long_about(
-                        "Show what run would do, and write nothing.\n\nExit code 0: nothing to do; 2: there are changes; 1: it \
-                         failed.",
-                    )
-                    .arg(switch("json", "Print one JSON object"))
-                    .after_long_help(
-                        "JSON: format (1), owner, node, summary {create, update, adopt, delete}, unchanged, services [{name, \
-                         operations [{verb, id, changes [{field, before, after}]}]}], rejected [{service, reason, detail}], \
-                         blocked and orphans [{service, id}], brake (whether run would hold the deletes). Later versions add \
-                         fields and change none within a format.",
-                    ),
-                &[Section::Kubernetes, Section::Export, Section::Consul, Section::Safety],
-                true,
-            ),
-            with_settings(
-                clap::Command::new("check")
-                    .about("Find out whether run could work: reach, rights, and what is missing")
-                    .long_about(
-                        "Find out whether run could work: can both sides be reached, is every right there that these settings \
-                         need, and what to do about what is missing. Writes nothing.\n\nExit code 0: all is well; 1: something is \
-                         missing.",
-                    )
-                    .arg(switch("json", "Print one JSON object"))
-                    .after_long_help(
-                        "JSON: format (1), ok, checks [{side, name, state (ok, warning, failed, unknown), detail, fix}].",
-                    ),
-                &[Section::Kubernetes, Section::Export, Section::Consul],
-                true,
-            ),
-            with_settings(
-                clap::Command::new("purge")
-                    .about("Delete every registration that is ours, after asking")
-                    .long_about(
-                        "Delete every registration that carries this owner's mark on the node; nothing else. It lists them and \
-                         asks. Stop run before, or it registers them again.",
-                    )
-                    .arg(switch("unowned", "Also delete registrations that a synchroniser made and that carry nobody's mark"))
-                    .arg(switch("yes", "Do not ask; needed where standard input is no terminal")),
-                &[Section::Kubernetes, Section::Consul],
-                true,
-            ),
-            with_settings(
-                clap::Command::new("rbac")
-                    .about("Print the least rights that run needs with these settings")
-                    .long_about(
-                        "Print the least rights that run needs with these settings, ready for kubectl apply -f -, or with \
-                         --consul-policy for consul acl policy create -rules -. Asks no server.",
-                    )
-                    .arg(switch("consul-policy", "Print the rules of a Consul ACL policy in place of Kubernetes manifests")),
-                &[Section::Export, Section::Consul],
-                false,
-            ),
-            with_settings(
-                clap::Command::new("release-brake")
-                    .about("Confirm the deletes that a running process holds")
-                    .long_about(
-                        "Confirm the deletes that a running process holds because they were too many at once. Run it on the \
-                         machine, or in the pod, of that process; it is POST /brake/release on its admin address, which answers \
-                         to loopback alone.",
-                    ),
-                &[],
-                false,
-            )
-            .mut_arg("listen", |arg| arg.hide(false)),
-            clap::Command::new("version").about("Print the version"),
-        ])
-}
-
-/// Every settings flag on every command, so that a command line or a pod's environment that works for one works
-/// for all of them; the help shows those that matter to the command.
-fn with_settings(command: clap::Command, sections: &[Section], has_timeout: bool) -> clap::Command {
-    table::ALL.iter().fold(command, |command, row| {
-        let is_shown = match row.name {
-            "timeout" => has_timeout,
-            // Logs matter to every command that talks to a server.
-            "log-level" | "log-format" => !sections.is_empty(),
-            _ => sections.contains(&row.section),
-        };
-        command.arg(argument(row).hide(!is_shown))
-    })
-}
-
-fn argument(row: &Row) -> Arg {
-    let arg = Arg::new(row.name)
-        .long(row.name)
-        .value_name(row.placeholder)
-        .help(row.headline())
-        .long_help(row.text())
-        .help_heading(row.section.heading());
-    match row.shape {
-        Shape::One => arg.action(ArgAction::Set),
-        Shape::Many => arg.action(ArgAction::Append),
-        Shape::Switch => arg
-            .action(ArgAction::Set)
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true"),
-    }
-}
-
-fn switch(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .help(help)
-        .action(ArgAction::SetTrue)
 }
 
 #[cfg(test)]

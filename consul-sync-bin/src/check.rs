@@ -1,11 +1,10 @@
 //! Whether `run` could work, as people and programs read it.
 //!
 //! # JSON
-//! One object: `format` (1), `ok`, and `checks[]`, each with `side` (`settings`, `kubernetes`, `consul`), `name`, `state`
-//! (`ok`, `warning`, `failed`, `unknown`), `detail` and `fix` (`null` where there is nothing to do). Fields are added in
-//! later versions and never change their meaning within one `format`.
+//! One object: `format` (1), `ok`, and `checks[]`, each with `side` (`kubernetes`, `consul`), `state` (`ok`, `failed`), `message` and `fix` (`null` where there is nothing to do). Fields are added in later versions and never
+//! change their meaning within one `format`.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -19,12 +18,10 @@ pub(crate) struct Findings(Vec<Finding>);
 pub(crate) struct Finding {
     /// What was asked.
     pub(crate) side: Side,
-    /// The question, in a few words.
-    pub(crate) name: String,
     /// The answer.
     pub(crate) state: State,
-    /// What was seen.
-    pub(crate) detail: String,
+    /// What was looked at, and what was seen.
+    pub(crate) message: String,
     /// What to do about it: a sentence, a command, or rules to apply.
     pub(crate) fix: Option<String>,
 }
@@ -45,12 +42,8 @@ pub(crate) enum Side {
 pub(crate) enum State {
     /// As it should be.
     Ok,
-    /// Works, and somebody should know something.
-    Warning,
     /// `run` could not work like this.
     Failed,
-    /// Could not be found out, because something before it failed.
-    Unknown,
 }
 
 #[derive(Serialize)]
@@ -63,16 +56,24 @@ struct Json<'a> {
 // === impl Findings ===
 
 impl Findings {
-    /// Adds one.
-    pub(crate) fn add(&mut self, finding: Finding) {
-        self.0.push(finding);
+    /// Adds what one side showed.
+    pub(crate) fn extend(&mut self, findings: Vec<Finding>) {
+        self.0.extend(findings);
+    }
+
+    /// Adds that one side was given up.
+    pub(crate) fn no_answer(&mut self, side: Side, after: Duration) {
+        self.0.push(Finding {
+            side,
+            state: State::Failed,
+            message: format!("no answer to everything within {}", humantime::format_duration(after)),
+            fix: Some("see whether the address is right and nothing in between drops packets; --timeout gives more time".to_owned()),
+        });
     }
 
     /// Whether `run` could work.
     pub(crate) fn is_ok(&self) -> bool {
-        self.0
-            .iter()
-            .all(|finding| matches!(finding.state, State::Ok | State::Warning))
+        self.0.iter().all(|finding| finding.state != State::Failed)
     }
 
     /// The JSON described above.
@@ -110,14 +111,12 @@ impl Findings {
             findings.try_for_each(|finding| finding.write(out))?;
             out.push('\n');
         }
-        let count = |state| {
-            self.0
-                .iter()
-                .filter(|finding| finding.state == state)
-                .count()
-        };
-        let bad = count(State::Failed);
-        if self.is_ok() {
+        let failed = self
+            .0
+            .iter()
+            .filter(|finding| finding.state == State::Failed)
+            .count();
+        if failed == 0 {
             writeln!(
                 out,
                 "{STRONG}All is well:{STRONG:#} run can work with these settings."
@@ -125,51 +124,24 @@ impl Findings {
         } else {
             writeln!(
                 out,
-                "{STRONG}{bad} failed,{STRONG:#} {} could not be found out.",
-                count(State::Unknown)
+                "{STRONG}{failed} of {} failed.{STRONG:#}",
+                self.0.len()
             )
         }
     }
 }
 
 impl Finding {
-    /// One that is as it should be.
-    pub(crate) fn ok(side: Side, name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            side,
-            name: name.into(),
-            state: State::Ok,
-            detail: detail.into(),
-            fix: None,
-        }
-    }
-
-    /// The same with another answer.
-    pub(crate) fn state(mut self, state: State) -> Self {
-        self.state = state;
-        self
-    }
-
-    /// The same with what to do about it.
-    pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
-        self.fix = Some(fix.into());
-        self
-    }
-
     fn write(&self, out: &mut String) -> std::fmt::Result {
         let style = self.state.style();
-        write!(
+        writeln!(
             out,
-            "  {style}{:<7}{style:#}  {}",
+            "  {style}{:<6}{style:#}  {}",
             self.state.word(),
-            self.name
+            self.message
         )?;
-        if !self.detail.is_empty() {
-            write!(out, ": {}", self.detail)?;
-        }
-        out.push('\n');
         for line in self.fix.iter().flat_map(|fix| fix.lines()) {
-            writeln!(out, "           {line}")?;
+            writeln!(out, "          {line}")?;
         }
         Ok(())
     }
@@ -188,18 +160,14 @@ impl State {
     fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::Warning => "warning",
             Self::Failed => "FAILED",
-            Self::Unknown => "unknown",
         }
     }
 
     fn style(self) -> Style {
         match self {
             Self::Ok => AnsiColor::Green.on_default(),
-            Self::Warning => AnsiColor::Yellow.on_default(),
             Self::Failed => AnsiColor::Red.on_default().bold(),
-            Self::Unknown => Style::new().dimmed(),
         }
     }
 }
@@ -208,21 +176,36 @@ impl State {
 mod tests {
     use super::*;
 
+    fn finding(side: Side, state: State, message: &str, fix: Option<&str>) -> Finding {
+        Finding {
+            side,
+            state,
+            message: message.to_owned(),
+            fix: fix.map(str::to_owned),
+        }
+    }
+
     fn mixed() -> Findings {
+        let rule = "add {resources: [\"nodes\"], verbs: [\"list\"]}\nto a ClusterRole";
         Findings(vec![
-            Finding::ok(Side::Kubernetes, "reach", "https://127.0.0.1:6443, v1.35.4"),
-            Finding::ok(Side::Kubernetes, "list services", "allowed"),
-            Finding::ok(Side::Kubernetes, "list nodes", "forbidden")
-                .state(State::Failed)
-                .fix("kubectl apply -f - <<'EOF'\nrules: []\nEOF"),
-            Finding::ok(
+            finding(
+                Side::Kubernetes,
+                State::Ok,
+                "the API server is Kubernetes v1.35.4",
+                None,
+            ),
+            finding(
+                Side::Kubernetes,
+                State::Failed,
+                "list nodes: not allowed",
+                Some(rule),
+            ),
+            finding(
                 Side::Consul,
-                "reach",
+                State::Failed,
                 "http://127.0.0.1:8500: connection refused",
-            )
-            .state(State::Failed)
-            .fix("start Consul, or give its address with --consul-addr"),
-            Finding::ok(Side::Consul, "write services", "").state(State::Unknown),
+                Some("start Consul"),
+            ),
         ])
     }
 
@@ -241,19 +224,14 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_alone_is_no_failure() {
-        let findings = Findings(vec![
-            Finding::ok(Side::Consul, "version", "1.13 is not tested").state(State::Warning),
-        ]);
+    fn nothing_missing_is_said_in_words() {
+        let findings = Findings(vec![finding(
+            Side::Consul,
+            State::Ok,
+            "consul 1.22.2",
+            None,
+        )]);
         assert!(findings.is_ok());
         insta::assert_snapshot!(plain(&findings));
-    }
-
-    #[test]
-    fn what_could_not_be_found_out_is_not_well() {
-        let findings = Findings(vec![
-            Finding::ok(Side::Consul, "rights", "").state(State::Unknown),
-        ]);
-        assert!(!findings.is_ok());
     }
 }

@@ -90,12 +90,12 @@ impl Level {
     }
 
     /// A word is ours alone: at `debug` the libraries would drown what was asked for. The Kubernetes client logs
-    /// whole answers and every retry, which our own lines report once.
+    /// whole answers, and an error with every try; what fails is in our own lines, once.
     fn directives(&self) -> String {
         match self.0.as_str() {
             "off" => "off".to_owned(),
             word if self.is_word() => {
-                format!("warn,kube_client=error,kube_runtime=error,consul_sync={word}")
+                format!("warn,kube_client=off,consul_sync={word}")
             }
             directives => directives.to_owned(),
         }
@@ -123,12 +123,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_for_our_crates_and_keeps_the_kubernetes_client_quiet() {
+    fn a_word_is_for_our_crates_and_silences_the_kubernetes_client() {
         let level = Level::new("DEBUG").unwrap();
-        assert_eq!(
-            level.directives(),
-            "warn,kube_client=error,kube_runtime=error,consul_sync=debug"
-        );
+        assert_eq!(level.directives(), "warn,kube_client=off,consul_sync=debug");
     }
 
     #[test]

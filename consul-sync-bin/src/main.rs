@@ -4,6 +4,8 @@ mod admin;
 mod args;
 mod chain;
 mod check;
+mod cluster;
+mod command;
 mod confirm;
 mod exit;
 mod heartbeat;
@@ -16,7 +18,17 @@ mod release;
 mod settings;
 mod signal;
 mod stage;
+mod wire;
 
-fn main() {
-    let _ = args::parse(std::env::args_os(), |name| std::env::var_os(name));
+use std::{env, process::ExitCode};
+
+fn main() -> ExitCode {
+    // Before anything that could make a TLS configuration: kube takes the process's provider. Fails only when one
+    // was installed before, and nobody did.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let exit = match args::parse(env::args_os(), |name| env::var_os(name)) {
+        Ok(command) => command::carry_out(command),
+        Err(refusal) => refusal.report(),
+    };
+    exit.into()
 }

@@ -2,26 +2,29 @@
 //!
 //! A side that is away is tried again for hours; that is one line when it goes and one when it is back.
 
-use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use consul_sync_core::{ErrorKind, Side, SideStatus, SyncStatus};
+use consul_sync_core::{AdapterError, ErrorKind, Side, SideStatus, SyncStatus};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::heartbeat::Heartbeat;
+use crate::{chain::Chain, heartbeat::Heartbeat};
 
-/// What was told last.
+/// Remembers what was told last. Trouble is told where it is reported, with all its causes; its end where the
+/// engine's status shows it.
+#[derive(Debug, Default)]
+pub(crate) struct Narrator(Mutex<Told>);
+
 #[derive(Debug, Default)]
 struct Told {
     source: Option<ErrorKind>,
     sink: Option<ErrorKind>,
-    ready: bool,
+    is_ready: bool,
 }
 
 /// One thing worth telling.
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
-    Failing(Side, ErrorKind, String),
     Recovered(Side),
     Ready {
         services: usize,
@@ -30,31 +33,64 @@ enum Change {
     },
 }
 
-/// Tells every change until the engine is gone. The engine's loop sends its status at least once a second, which
-/// is what keeps the heartbeat going.
-pub(crate) async fn narrate(mut status: watch::Receiver<SyncStatus>, heartbeat: Heartbeat) {
-    let mut told = Told::default();
-    loop {
-        heartbeat.beat();
-        let changes = told.changes(&status.borrow_and_update());
-        for change in changes {
-            change.tell();
+// === impl Narrator ===
+
+impl Narrator {
+    /// A side reported an error.
+    pub(crate) fn error(&self, side: Side, error: &AdapterError) {
+        if self.told().fails(side, error.kind()) {
+            warn!(
+                side = side.as_str(),
+                kind = error.kind().as_str(),
+                error = %Chain(error),
+                "cannot go on with this side; trying again"
+            );
         }
-        if status.changed().await.is_err() {
-            return;
+    }
+
+    /// Tells every change until the engine is gone. The engine's loop sends its status at least once a second,
+    /// which is what keeps the heartbeat going.
+    pub(crate) async fn follow(
+        &self,
+        mut status: watch::Receiver<SyncStatus>,
+        heartbeat: Heartbeat,
+    ) {
+        loop {
+            heartbeat.beat();
+            let changes = self.told().changes(&status.borrow_and_update());
+            for change in changes {
+                change.tell();
+            }
+            if status.changed().await.is_err() {
+                return;
+            }
         }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // === impl Told ===
 
 impl Told {
+    /// Whether this trouble is news. The same kind with other words is the same trouble: an address or a port in the
+    /// text may change with every try.
+    fn fails(&mut self, side: Side, kind: ErrorKind) -> bool {
+        self.of(side).replace(kind) != Some(kind)
+    }
+
     fn changes(&mut self, status: &SyncStatus) -> Vec<Change> {
         let mut changes = Vec::new();
-        changes.extend(side(&mut self.source, Side::Source, &status.source));
-        changes.extend(side(&mut self.sink, Side::Sink, &status.sink));
-        if status.is_ready() && !self.ready {
-            self.ready = true;
+        for (side, known) in [(Side::Source, &status.source), (Side::Sink, &status.sink)] {
+            if known.error.is_none() && self.of(side).take().is_some() {
+                changes.push(Change::Recovered(side));
+            }
+        }
+        let listed = |side: &SideStatus| side.listed;
+        if listed(&status.source) && listed(&status.sink) && !self.is_ready {
+            self.is_ready = true;
             changes.push(Change::Ready {
                 services: status.services,
                 owned: status.owned,
@@ -63,19 +99,13 @@ impl Told {
         }
         changes
     }
-}
 
-/// The same kind with other words is the same trouble: an address or a port in the text may change with every try.
-fn side(told: &mut Option<ErrorKind>, side: Side, now: &SideStatus) -> Option<Change> {
-    let kind = now.error.as_ref().map(|(kind, _)| *kind);
-    if kind == *told {
-        return None;
+    fn of(&mut self, side: Side) -> &mut Option<ErrorKind> {
+        match side {
+            Side::Source => &mut self.source,
+            Side::Sink => &mut self.sink,
+        }
     }
-    *told = kind;
-    Some(match &now.error {
-        Some((kind, message)) => Change::Failing(side, *kind, message.clone()),
-        None => Change::Recovered(side),
-    })
 }
 
 // === impl Change ===
@@ -83,12 +113,6 @@ fn side(told: &mut Option<ErrorKind>, side: Side, now: &SideStatus) -> Option<Ch
 impl Change {
     fn tell(&self) {
         match self {
-            Self::Failing(side, kind, message) => warn!(
-                side = side.as_str(),
-                kind = kind.as_str(),
-                error = %OneLine(message),
-                "cannot go on with this side; trying again"
-            ),
             Self::Recovered(side) => info!(side = side.as_str(), "this side answers again"),
             Self::Ready {
                 services,
@@ -104,60 +128,51 @@ impl Change {
     }
 }
 
-struct OneLine<'a>(&'a str);
-
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, word) in self.0.split_whitespace().enumerate() {
-            if index > 0 {
-                f.write_str(" ")?;
-            }
-            f.write_str(word)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn status(source: Option<(ErrorKind, &str)>) -> SyncStatus {
+    fn status(source: Option<ErrorKind>) -> SyncStatus {
         SyncStatus {
             source: SideStatus {
-                error: source.map(|(kind, message)| (kind, message.to_owned())),
+                error: source.map(|kind| (kind, "words".to_owned())),
                 ..SideStatus::default()
             },
             ..SyncStatus::default()
         }
     }
 
-    fn failing(kind: ErrorKind, message: &str) -> Vec<Change> {
-        vec![Change::Failing(Side::Source, kind, message.to_owned())]
-    }
-
     #[test]
     fn trouble_is_told_once_and_not_with_every_try() {
         let mut told = Told::default();
-        let first = told.changes(&status(Some((ErrorKind::Unavailable, "port 1"))));
-        assert_eq!(first, failing(ErrorKind::Unavailable, "port 1"));
-        assert_eq!(
-            told.changes(&status(Some((ErrorKind::Unavailable, "port 2")))),
-            []
-        );
+        assert!(told.fails(Side::Source, ErrorKind::Unavailable));
+        assert!(!told.fails(Side::Source, ErrorKind::Unavailable));
+        assert_eq!(told.changes(&status(Some(ErrorKind::Unavailable))), []);
+        assert!(!told.fails(Side::Source, ErrorKind::Unavailable));
     }
 
     #[test]
     fn another_kind_of_trouble_is_told_and_so_is_its_end() {
         let mut told = Told::default();
-        told.changes(&status(Some((ErrorKind::Unavailable, "away"))));
-        let second = told.changes(&status(Some((ErrorKind::Unauthorized, "no"))));
-        assert_eq!(second, failing(ErrorKind::Unauthorized, "no"));
+        told.fails(Side::Source, ErrorKind::Unavailable);
+        assert!(told.fails(Side::Source, ErrorKind::Unauthorized));
         assert_eq!(
             told.changes(&status(None)),
             [Change::Recovered(Side::Source)]
         );
         assert_eq!(told.changes(&status(None)), []);
+        assert!(told.fails(Side::Source, ErrorKind::Unauthorized));
+    }
+
+    #[test]
+    fn the_sides_are_told_apart() {
+        let mut told = Told::default();
+        told.fails(Side::Source, ErrorKind::Timeout);
+        assert!(told.fails(Side::Sink, ErrorKind::Timeout));
+        assert_eq!(
+            told.changes(&status(Some(ErrorKind::Timeout))),
+            [Change::Recovered(Side::Sink)]
+        );
     }
 
     #[test]

@@ -1,27 +1,31 @@
 //! The engine's reports, once: as log lines and as counts.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use consul_sync_core::{
     AdapterError, BatchReport, BrakeStatus, Key, Observer, RecordId, Rejection, Side, Slot,
 };
 use tracing::{debug, info, warn};
 
-use crate::{chain::Chain, metrics::Counters};
+use crate::{chain::Chain, metrics::Counters, narrate::Narrator};
 
-/// Feeds log lines and counters. Reports that say what *is* come from [`narrate`](crate::narrate) in place of
-/// here, which sees changes of state and not every retry.
+/// Feeds log lines and counters. Trouble of a side as a whole is told by the [`Narrator`], once.
 #[derive(Debug)]
 pub(crate) struct Reporter {
     counters: Counters,
+    narrator: Arc<Narrator>,
     /// What was told of the brake last: a release is reported by the person's hand and by the engine.
     brake_engaged: AtomicBool,
 }
 
 impl Reporter {
-    pub(crate) fn new(counters: Counters) -> Self {
+    pub(crate) fn new(counters: Counters, narrator: Arc<Narrator>) -> Self {
         Self {
             counters,
+            narrator,
             brake_engaged: AtomicBool::new(false),
         }
     }
@@ -30,6 +34,7 @@ impl Reporter {
 impl Observer for Reporter {
     fn error(&self, side: Side, error: &AdapterError) {
         self.counters.error(side, error);
+        self.narrator.error(side, error);
         debug!(side = side.as_str(), kind = error.kind().as_str(), error = %Chain(error), "error");
     }
 
@@ -72,13 +77,14 @@ impl Observer for Reporter {
             );
             return;
         }
+        let not_written = report.stale + report.refused + report.skipped + report.unknown;
         info!(
             created = report.created,
             updated = report.updated,
             adopted = report.adopted,
             deleted = report.deleted,
-            // Of no interest when it is none, and a line is read by people.
-            not_written = report.stale + report.refused + report.skipped + report.unknown,
+            // Left out when it is none: a line is read by people.
+            not_written = (not_written > 0).then_some(not_written),
             took_ms = millis(report.took),
             lag_ms = millis(report.lag),
             "written"

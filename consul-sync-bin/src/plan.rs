@@ -22,7 +22,7 @@ mod text;
 use consul_sync_core::{FieldChange, Plan, Record, RecordId, Slot, Summary};
 use serde::Serialize;
 
-pub(crate) use text::{DELETES, PLAN, Wording, render};
+pub(crate) use text::{DELETES, PLAN, render};
 
 /// A plan in plain values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -81,7 +81,7 @@ impl Report {
             };
             match services.last_mut() {
                 Some(service) if service.name == op.slot.as_str() => {
-                    service.operations.push(operation)
+                    service.operations.push(operation);
                 }
                 _ => services.push(ServiceReport {
                     name: op.slot.to_string(),

@@ -1,11 +1,19 @@
 //! What the operator decided, typed and checked; where it came from is forgotten.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
+use consul_sync_consul::{ClientSettings, NodeName, TlsSettings, TokenSource};
 use consul_sync_core::{BrakeSettings, Owner, Settings as SyncSettings};
+use consul_sync_k8s::{ConsulNamespaces, ExportSettings, Subject};
 
 use crate::{
-    args::{given::Given, table},
+    args::{
+        given::{Given, Origin},
+        table::{consul, export, kubernetes, process, safety},
+    },
     log::{Format, Level},
 };
 
@@ -14,6 +22,12 @@ use crate::{
 pub(crate) struct Settings {
     /// How the API server is reached.
     pub(crate) cluster: ClusterSettings,
+    /// Which Services are registered, and as what.
+    pub(crate) export: ExportSettings,
+    /// How Consul is reached.
+    pub(crate) consul: ClientSettings,
+    /// Where in Consul's catalog instances are registered.
+    pub(crate) place: PlaceSettings,
     /// The mark of what is ours; `None` for the cluster's own identity.
     pub(crate) owner: Option<Owner>,
     /// How the two tables are joined.
@@ -22,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) listen: Option<SocketAddr>,
     /// Log lines.
     pub(crate) log: LogSettings,
+    /// Who is given the rights that `rbac` prints.
+    pub(crate) subject: Subject,
 }
 
 /// How the API server is reached.
@@ -31,6 +47,19 @@ pub(crate) struct ClusterSettings {
     pub(crate) kubeconfig: Option<PathBuf>,
     /// The context; `None` for the file's current one.
     pub(crate) context: Option<String>,
+}
+
+/// Where in Consul's catalog instances are registered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PlaceSettings {
+    /// The node.
+    pub(crate) node: Option<NodeName>,
+    /// Its address.
+    pub(crate) node_address: Option<IpAddr>,
+    /// The namespace of all of them.
+    pub(crate) namespace: Option<String>,
+    /// Whether each Kubernetes namespace has one of its own.
+    pub(crate) mirrored: bool,
 }
 
 /// Log lines.
@@ -49,28 +78,144 @@ impl Settings {
     pub(crate) fn read(given: &mut Given, for_a_long_run: bool) -> Self {
         Self {
             cluster: ClusterSettings {
-                kubeconfig: given.optional(&table::KUBECONFIG),
-                context: given.optional(&table::CONTEXT),
+                kubeconfig: given.optional(&kubernetes::KUBECONFIG),
+                context: given.optional(&kubernetes::CONTEXT),
             },
-            owner: given.optional(&table::OWNER),
+            export: export_settings(given),
+            consul: client_settings(given),
+            place: place_settings(given),
+            owner: given.optional(&safety::OWNER),
             sync: SyncSettings {
-                policy: given.one(&table::POLICY),
-                orphans: given.one(&table::ORPHANS),
+                policy: given.one(&safety::POLICY),
+                orphans: given.one(&safety::ORPHANS),
                 brake: BrakeSettings {
-                    share: given.one(&table::BRAKE_SHARE),
-                    floor: given.one(&table::BRAKE_FLOOR),
-                    window: given.one(&table::BRAKE_WINDOW),
+                    share: given.one(&safety::BRAKE_SHARE),
+                    floor: given.one(&safety::BRAKE_FLOOR),
+                    window: given.one(&safety::BRAKE_WINDOW),
                 },
                 ..SyncSettings::default()
             },
-            listen: given.one(&table::LISTEN).0,
+            listen: given.one(&process::LISTEN).0,
             log: LogSettings {
                 level: given
-                    .optional(&table::LOG_LEVEL)
+                    .optional(&process::LOG_LEVEL)
                     .unwrap_or_else(|| Level::usual(for_a_long_run)),
-                format: given.one(&table::LOG_FORMAT),
+                format: given.one(&process::LOG_FORMAT),
             },
+            subject: given
+                .optional(&kubernetes::SERVICE_ACCOUNT)
+                .unwrap_or_default(),
         }
+    }
+}
+
+fn export_settings(given: &mut Given) -> ExportSettings {
+    ExportSettings {
+        default_sync: given.one(&export::DEFAULT_SYNC),
+        source_namespace: None,
+        allow_namespaces: given.many(&export::ALLOW_NAMESPACE).into_iter().collect(),
+        deny_namespaces: given.many(&export::DENY_NAMESPACE).into_iter().collect(),
+        namespace_selector: given.one(&export::NAMESPACE_SELECTOR),
+        service_selector: given.one(&export::SERVICE_SELECTOR),
+        prefix: given.one(&export::NAME_PREFIX),
+        namespace_suffix: given.one(&export::NAMESPACE_SUFFIX),
+        tag: given.one(&export::TAG),
+        cluster_ip: given.one(&export::CLUSTER_IP),
+        load_balancer_endpoints: given.one(&export::LOAD_BALANCER_ENDPOINTS),
+        node_ports: given.one(&export::NODE_PORTS),
+        ingress: given.one(&export::INGRESS),
+        ingress_load_balancer_ips: given.one(&export::INGRESS_LOAD_BALANCER_IPS),
+        serve_terminating: given.one(&export::SERVE_TERMINATING),
+        consul_namespaces: mirroring(given),
+    }
+}
+
+fn mirroring(given: &mut Given) -> ConsulNamespaces {
+    let prefix = given.one(&consul::MIRROR_PREFIX);
+    if given.one(&consul::MIRROR_NAMESPACES) {
+        ConsulNamespaces::Mirrored { prefix }
+    } else {
+        ConsulNamespaces::Off
+    }
+}
+
+fn place_settings(given: &mut Given) -> PlaceSettings {
+    let namespace = given.optional(&consul::NAMESPACE);
+    let mirrored = given.one(&consul::MIRROR_NAMESPACES);
+    // A variable may be there for other programs; a flag was meant.
+    if mirrored && given.origin(&consul::NAMESPACE) == Origin::Flag {
+        given.refuse(
+            &consul::NAMESPACE,
+            "expected without --consul-mirror-namespaces, which names another one for each",
+        );
+    }
+    PlaceSettings {
+        node: given.optional(&consul::NODE),
+        node_address: given.optional(&consul::NODE_ADDRESS),
+        namespace,
+        mirrored,
+    }
+}
+
+fn client_settings(given: &mut Given) -> ClientSettings {
+    let mut settings = ClientSettings::new(String::new());
+    settings.addresses = given.many(&consul::ADDR);
+    if settings.addresses.is_empty() {
+        given.refuse(&consul::ADDR, "expected at least one address");
+    }
+    settings.use_tls = given.one(&consul::TLS);
+    settings.token = token(given);
+    settings.tls = tls_settings(given);
+    settings.partition = given.optional(&consul::PARTITION);
+    settings.datacenter = given.optional(&consul::DATACENTER);
+    settings.timeout = given.one(&consul::TIMEOUT);
+    settings
+}
+
+fn tls_settings(given: &mut Given) -> TlsSettings {
+    let mut settings = TlsSettings::default();
+    settings.ca_file = given.optional(&consul::CA_FILE);
+    settings.ca_dir = given.optional(&consul::CA_DIR);
+    settings.server_name = given.optional(&consul::TLS_SERVER_NAME);
+    settings.client_cert = given.optional(&consul::CLIENT_CERT);
+    settings.client_key = given.optional(&consul::CLIENT_KEY);
+    if settings.client_cert.is_some() && settings.client_key.is_none() {
+        given.refuse(
+            &consul::CLIENT_CERT,
+            "expected together with --consul-client-key",
+        );
+    }
+    if settings.client_key.is_some() && settings.client_cert.is_none() {
+        given.refuse(
+            &consul::CLIENT_KEY,
+            "expected together with --consul-client-cert",
+        );
+    }
+    settings
+}
+
+/// A flag goes before a variable; of two flags neither, and of two variables the file, as Consul's own commands
+/// have it.
+fn token(given: &mut Given) -> TokenSource {
+    let (token, file) = (
+        given.optional(&consul::TOKEN),
+        given.optional(&consul::TOKEN_FILE),
+    );
+    let is_flag = (
+        given.origin(&consul::TOKEN) == Origin::Flag,
+        given.origin(&consul::TOKEN_FILE) == Origin::Flag,
+    );
+    match (token, file, is_flag) {
+        (Some(_), Some(_), (true, true)) => {
+            given.refuse(
+                &consul::TOKEN_FILE,
+                "expected without --consul-token: only one of them can be used",
+            );
+            TokenSource::Anonymous
+        }
+        (Some(token), Some(_), (true, false)) | (Some(token), None, _) => TokenSource::Value(token),
+        (_, Some(file), _) => TokenSource::File(file),
+        (None, None, _) => TokenSource::Anonymous,
     }
 }
 
@@ -84,3 +229,6 @@ impl Default for LogSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,7 @@ impl Given {
         let mut given = Self::default();
         for row in rows {
             if let Some(texts) = flag(row) {
-                given.put(row, &Origin::Flag, texts);
+                given.put(row, &Origin::Flag, &texts);
                 continue;
             }
             let set = row
@@ -67,19 +67,17 @@ impl Given {
                 .find_map(|name| Some((variable(&name).filter(|text| !text.is_empty())?, name)));
             let Some((text, name)) = set else { continue };
             let origin = Origin::Variable(name);
-            match text.into_string() {
-                Ok(text) => given.put(row, &origin, vec![text]),
-                Err(_) => {
-                    given
-                        .problems
-                        .push(BadValue::new(row, &origin, None, "expected UTF-8 text"))
-                }
+            if let Ok(text) = text.into_string() {
+                given.put(row, &origin, &[text]);
+            } else {
+                let problem = BadValue::new(row, &origin, None, "expected UTF-8 text");
+                given.problems.push(problem);
             }
         }
         given
     }
 
-    fn put(&mut self, row: &Row, origin: &Origin, texts: Vec<String>) {
+    fn put(&mut self, row: &Row, origin: &Origin, texts: &[String]) {
         let value = |text: &str| Value {
             text: text.to_owned(),
             origin: origin.clone(),
@@ -106,11 +104,6 @@ impl Given {
             .get(setting.row.name)
             .and_then(|values| values.first())
             .map_or(Origin::Default, |value| value.origin.clone())
-    }
-
-    /// How the setting was given, for a message: the flag, or the variable.
-    pub(crate) fn name_of<T>(&self, setting: &Setting<T>) -> String {
-        name(&setting.row, &self.origin(setting))
     }
 
     /// The value, or the default's, or nothing. A bad value is noted and counts as nothing.

@@ -30,7 +30,7 @@ fn refused(arguments: &[&str], variables: &[(&str, &str)]) -> String {
 
 #[test]
 fn the_command_line_is_well_formed() {
-    command().debug_assert();
+    commands::command().debug_assert();
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
+use consul_sync_consul::{NodeName, Secret, ServerAddress};
 use consul_sync_core::{Orphans, Owner, Policy};
+use consul_sync_k8s::{NodePorts, Selector, Subject};
 
 /// Any text but the empty one.
 pub(crate) fn text(text: &str) -> Result<String, String> {
@@ -18,6 +20,10 @@ pub(crate) fn text(text: &str) -> Result<String, String> {
 }
 
 /// Any text, the empty one too.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the form that every reader of a value has"
+)]
 pub(crate) fn any(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
@@ -88,6 +94,70 @@ pub(crate) fn orphans(text: &str) -> Result<Orphans, String> {
         text,
         &[("report", Orphans::Report), ("delete", Orphans::Delete)],
     )
+}
+
+/// A label selector.
+pub(crate) fn selector(text: &str) -> Result<Selector, String> {
+    text.parse()
+        .map_err(|error| format!("expected labels such as team=a,!internal: {error}"))
+}
+
+/// At which addresses ports of nodes are reached.
+pub(crate) fn node_ports(text: &str) -> Result<NodePorts, String> {
+    choice(
+        text,
+        &[
+            ("external-only", NodePorts::ExternalOnly),
+            ("internal-only", NodePorts::InternalOnly),
+            ("external-first", NodePorts::ExternalFirst),
+            ("off", NodePorts::Off),
+        ],
+    )
+}
+
+/// A service account, with roles of its name.
+pub(crate) fn service_account(text: &str) -> Result<Subject, String> {
+    match text.split_once('/') {
+        Some((namespace, name))
+            if !namespace.is_empty() && !name.is_empty() && !name.contains('/') =>
+        {
+            Ok(Subject {
+                role: name.to_owned(),
+                service_account: name.to_owned(),
+                namespace: namespace.to_owned(),
+            })
+        }
+        _ => Err("expected a namespace and a name such as consul-sync/consul-sync".to_owned()),
+    }
+}
+
+/// A Consul server's address, as text that has been understood.
+pub(crate) fn server_address(text: &str) -> Result<String, String> {
+    match ServerAddress::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!(
+            "expected a host, host:port or URL such as https://consul:8501: {error}"
+        )),
+    }
+}
+
+/// The name of a node in Consul's catalog.
+pub(crate) fn node_name(text: &str) -> Result<NodeName, String> {
+    NodeName::new(text).map_err(|_| "expected 1 to 63 letters, digits and dashes".to_owned())
+}
+
+/// An IP address.
+pub(crate) fn ip(text: &str) -> Result<IpAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an IP address such as 127.0.0.1 or ::1".to_owned())
+}
+
+/// A secret.
+pub(crate) fn secret(text: &str) -> Result<Secret, String> {
+    if text.trim().is_empty() {
+        return Err("expected a token".to_owned());
+    }
+    Ok(Secret::new(text))
 }
 
 /// An address to listen on: `HOST:PORT`, `:PORT` for every interface, or `off`.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::*;
+use super::{text::Wording, *};
 
 fn change(field: &'static str, before: Option<&str>, after: Option<&str>) -> FieldChange {
     FieldChange {
@@ -86,7 +86,10 @@ fn everything() -> Report {
                     operation(
                         "delete",
                         "web-cccccccccccc",
-                        vec![change("address", Some("10.0.0.3"), None)],
+                        vec![
+                            change("address", Some("10.0.0.3"), None),
+                            change("tags", Some("k8s"), None),
+                        ],
                     ),
                 ],
             },
@@ -143,7 +146,10 @@ fn a_purge_lists_what_it_deletes() {
             operations: vec![operation(
                 "delete",
                 "web-a",
-                vec![change("address", Some("10.0.0.3"), None)],
+                vec![
+                    change("address", Some("10.0.0.3"), None),
+                    change("tags", Some("k8s"), None),
+                ],
             )],
         }],
         ..nothing()

@@ -117,13 +117,17 @@ fn write_operation(out: &mut String, operation: &Operation) -> std::fmt::Result 
         "  {style}{mark} {}{style:#}{note}",
         printable(&operation.id)
     )?;
-    let width = operation
-        .changes
-        .iter()
+    let shown = || {
+        operation
+            .changes
+            .iter()
+            .filter(|change| is_shown(change, operation.verb))
+    };
+    let width = shown()
         .map(|change| change.field.chars().count())
         .max()
         .unwrap_or(0);
-    for change in &operation.changes {
+    for change in shown() {
         let field = printable(&change.field);
         writeln!(
             out,
@@ -132,6 +136,11 @@ fn write_operation(out: &mut String, operation: &Operation) -> std::fmt::Result 
         )?;
     }
     Ok(())
+}
+
+/// Of what is deleted, its address tells enough; the JSON has everything.
+fn is_shown(change: &FieldChange, verb: &str) -> bool {
+    verb != "delete" || matches!(&*change.field, "address" | "port")
 }
 
 /// A created or deleted registration has one value a field; a changed one shows both, and an absent one by a word

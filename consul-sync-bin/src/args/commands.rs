@@ -1,0 +1,148 @@
+//! The commands and flags as `clap` wants them, and with them the help.
+
+use clap::{Arg, ArgAction};
+
+use super::{
+    setting::{Row, Section, Shape},
+    table,
+};
+
+/// The program's commands and their flags.
+pub(super) fn command() -> clap::Command {
+    clap::Command::new("consul-sync")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Keeps the services of a Kubernetes cluster registered in Consul, at once and safely")
+        .after_help(
+            "Every flag has a variable (see --help of a command); a flag beats a variable, and an empty variable counts \
+             as unset.\nExit codes: 0 done or nothing to do, 1 failed or misused, 2 plan found changes.",
+        )
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .max_term_width(110)
+        .subcommands([
+            with_settings(
+                clap::Command::new("run")
+                    .about("Keep Consul as the cluster wants it, until SIGTERM")
+                    .long_about(
+                        "Keep Consul as the cluster wants it.\n\nIt starts while Kubernetes or Consul is away and waits for \
+                         them, live and not ready. SIGTERM or SIGINT ends it within 5 s, after the batch under way, and \
+                         deregisters nothing; a second signal ends it at once.",
+                    ),
+            ),
+            with_settings(
+                clap::Command::new("plan")
+                    .about("Show what run would do, and write nothing")
+                    .long_about(
+                        "Show what run would do, and write nothing.\n\nExit code 0: nothing to do; 2: there are changes; 1: it \
+                         failed.",
+                    )
+                    .arg(switch("json", "Print one JSON object"))
+                    .after_long_help(
+                        "JSON: format (1), owner, node, summary {create, update, adopt, delete}, unchanged, services [{name, \
+                         operations [{verb, id, changes [{field, before, after}]}]}], rejected [{service, reason, detail}], \
+                         blocked and orphans [{service, id}], brake (whether run would hold the deletes). Later versions add \
+                         fields and change none within a format.",
+                    ),
+            ),
+            with_settings(
+                clap::Command::new("check")
+                    .about("Find out whether run could work: reach, rights, and what is missing")
+                    .long_about(
+                        "Find out whether run could work: can both sides be reached, is every right there that these settings \
+                         need, and what to do about what is missing. Writes nothing.\n\nExit code 0: all is well; 1: something is \
+                         missing.",
+                    )
+                    .arg(switch("json", "Print one JSON object"))
+                    .after_long_help(
+                        "JSON: format (1), ok, checks [{side (kubernetes, consul), state (ok, failed), message, fix}]. Later \
+                         versions add fields and change none within a format.",
+                    ),
+            ),
+            with_settings(
+                clap::Command::new("purge")
+                    .about("Delete every registration that is ours, after asking")
+                    .long_about(
+                        "Delete every registration that carries this owner's mark on the node; nothing else. It lists them and \
+                         asks. Stop run before, or it registers them again.",
+                    )
+                    .arg(switch("unowned", "Also delete registrations that a synchroniser made and that carry nobody's mark"))
+                    .arg(switch("yes", "Do not ask; needed where standard input is no terminal")),
+            ),
+            with_settings(
+                clap::Command::new("rbac")
+                    .about("Print the least rights that run needs with these settings")
+                    .long_about(
+                        "Print the least rights that run needs with these settings, ready for kubectl apply -f -, or with \
+                         --consul-policy for consul acl policy create -rules -. Asks no server.",
+                    )
+                    .arg(switch("consul-policy", "Print the rules of a Consul ACL policy in place of Kubernetes manifests")),
+            ),
+            with_settings(
+                clap::Command::new("release-brake")
+                    .about("Confirm the deletes that a running process holds")
+                    .long_about(
+                        "Confirm the deletes that a running process holds because they were too many at once. Run it on the \
+                         machine, or in the pod, of that process; it is POST /brake/release on its admin address, which answers \
+                         to loopback alone.",
+                    ),
+            ),
+            clap::Command::new("version").about("Print the version"),
+        ])
+}
+
+/// Every settings flag on every command, so that a command line or a pod's environment that works for one works
+/// for all of them; the help shows those that matter to the command.
+fn with_settings(command: clap::Command) -> clap::Command {
+    let name = command.get_name().to_owned();
+    table::ALL.iter().fold(command, |command, row| {
+        command.arg(argument(row).hide(!matters(&name, row)))
+    })
+}
+
+fn matters(command: &str, row: &Row) -> bool {
+    match command {
+        "run" => !matches!(row.name, "service-account" | "timeout"),
+        "release-brake" => row.name == "listen",
+        "rbac" => row.section == Section::Export || RIGHTS.contains(&row.name),
+        _ if matches!(row.name, "timeout" | "log-level" | "log-format" | "owner") => true,
+        _ if row.name == "service-account" => false,
+        "plan" => row.section != Section::Process,
+        "check" => !matches!(row.section, Section::Process | Section::Safety),
+        _ => matches!(row.section, Section::Kubernetes | Section::Consul),
+    }
+}
+
+/// Settings outside the export that change which rights are needed.
+const RIGHTS: &[&str] = &[
+    "service-account",
+    "owner",
+    "consul-node",
+    "consul-namespace",
+    "consul-mirror-namespaces",
+    "consul-partition",
+];
+
+fn argument(row: &Row) -> Arg {
+    let arg = Arg::new(row.name)
+        .long(row.name)
+        .value_name(row.placeholder)
+        .help(row.headline())
+        .long_help(row.text())
+        .help_heading(row.section.heading());
+    match row.shape {
+        Shape::One => arg.action(ArgAction::Set),
+        Shape::Many => arg.action(ArgAction::Append),
+        Shape::Switch => arg
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
+    }
+}
+
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .help(help)
+        .action(ArgAction::SetTrue)
+}

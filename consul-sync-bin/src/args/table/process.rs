@@ -1,0 +1,40 @@
+//! The process itself.
+
+use std::time::Duration;
+
+use crate::{
+    args::{
+        setting::{Section, Setting},
+        value::{self, Listen},
+    },
+    log::{Format, Level},
+};
+
+pub(crate) static LISTEN: Setting<Listen> = Setting::one("listen", "ADDRESS", value::listen).default(":8080").help(
+    Section::Process,
+    "Address of the admin server: HOST:PORT, :PORT for every interface, or off.\nIt serves /livez, /readyz?verbose and \
+     /metrics to everybody, and POST /brake/release and PUT /log-level to loopback.",
+);
+
+pub(crate) static LOG_LEVEL: Setting<Level> = Setting::one("log-level", "LEVEL", Level::new)
+    .default_note("info for run, warn for the other commands")
+    .help(
+        Section::Process,
+        "Log lines to show: trace, debug, info, warn, error or off.\ninfo is one line a batch, debug one an operation. \
+         Directives such as info,consul_sync_k8s=debug are taken too. They go to standard error.",
+    );
+
+pub(crate) static LOG_FORMAT: Setting<Format> = Setting::one("log-format", "FORMAT", log_format)
+    .default("text")
+    .help(Section::Process, "How log lines look: text or json.");
+
+pub(crate) static TIMEOUT: Setting<Duration> = Setting::one("timeout", "DURATION", value::duration)
+    .default("30s")
+    .help(
+        Section::Process,
+        "How long a command other than run may wait for the servers.",
+    );
+
+fn log_format(text: &str) -> Result<Format, String> {
+    value::choice(text, &[("text", Format::Text), ("json", Format::Json)])
+}

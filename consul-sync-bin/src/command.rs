@@ -1,0 +1,93 @@
+//! The commands, and what they share.
+
+mod check;
+mod plan;
+mod purge;
+mod rbac;
+mod run;
+
+use std::{fmt::Display, io::Write, time::Duration};
+
+use consul_sync_core::AdapterError;
+
+use crate::{args::Command, chain::Chain, exit::Exit, log, release};
+
+/// Carries a command out.
+pub(crate) fn carry_out(command: Command) -> Exit {
+    let wanted = command.log();
+    let level = log::start(&wanted.level, wanted.format);
+    let done = match command {
+        Command::Version => {
+            print(concat!("consul-sync ", env!("CARGO_PKG_VERSION"), "\n"));
+            Ok(Exit::Done)
+        }
+        Command::Rbac {
+            settings,
+            consul_policy,
+        } => {
+            print(&rbac::render(&settings, consul_policy));
+            Ok(Exit::Done)
+        }
+        Command::ReleaseBrake { listen } => release::release_brake(listen).map(|answer| {
+            print(&format!("{answer}\n"));
+            Exit::Done
+        }),
+        Command::Run(settings) => wait_for(run::run(*settings, level)),
+        Command::Plan {
+            settings,
+            json,
+            timeout,
+        } => wait_for(plan::plan(*settings, json, timeout)),
+        Command::Check {
+            settings,
+            json,
+            timeout,
+        } => wait_for(check::check(*settings, json, timeout)),
+        Command::Purge {
+            settings,
+            unowned,
+            yes,
+            timeout,
+        } => wait_for(purge::purge(*settings, unowned, yes, timeout)),
+    };
+    done.unwrap_or_else(|message| {
+        complain(&message);
+        Exit::Failed
+    })
+}
+
+/// One thread: the engine is one task and waits on the network most of the time; a second thread would only move
+/// its work from one core's cache to another's. The admin server has a thread of its own, see there.
+fn wait_for(work: impl Future<Output = Result<Exit, String>>) -> Result<Exit, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the system gives no event queue: {error}"))?;
+    let done = runtime.block_on(work);
+    // A name lookup that hangs on another thread is not waited for.
+    runtime.shutdown_background();
+    done
+}
+
+/// Puts text on standard output, without colours where nobody sees them. A closed pipe is the reader's choice.
+fn print(text: &str) {
+    let _ = write!(anstream::stdout(), "{text}");
+}
+
+fn complain(message: impl Display) {
+    let _ = writeln!(anstream::stderr(), "error: {message}");
+}
+
+/// Bounds the reading of both sides.
+async fn within<T>(
+    timeout: Duration,
+    reading: impl Future<Output = Result<T, AdapterError>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(timeout, reading).await {
+        Ok(read) => read.map_err(|error| Chain(&error).to_string()),
+        Err(_) => Err(format!(
+            "no complete listing within {}; consul-sync check tells which side is at fault, and --timeout gives more time",
+            humantime::format_duration(timeout)
+        )),
+    }
+}

@@ -1,0 +1,197 @@
+//! What each flag and variable leads to.
+
+use std::ffi::OsString;
+
+use consul_sync_consul::Secret;
+use consul_sync_k8s::NodePorts;
+
+use super::*;
+use crate::args::table;
+
+type Texts<'a> = &'a [(&'a str, &'a str)];
+
+fn read(flags: Texts<'_>, variables: Texts<'_>) -> Result<Settings, String> {
+    let mut given = Given::collect(
+        table::ALL,
+        |row| {
+            let texts: Vec<String> = flags
+                .iter()
+                .filter(|(name, _)| *name == row.name)
+                .map(|(_, text)| (*text).to_owned())
+                .collect();
+            (!texts.is_empty()).then_some(texts)
+        },
+        |name| {
+            variables
+                .iter()
+                .find(|(other, _)| *other == name)
+                .map(|(_, text)| OsString::from(text))
+        },
+    );
+    let settings = Settings::read(&mut given, true);
+    given
+        .finish(settings)
+        .map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn defaults_are_the_adapters_own() {
+    let settings = read(&[], &[]).unwrap();
+    assert_eq!(settings.export, ExportSettings::default());
+    let consul = ClientSettings::new("http://127.0.0.1:8500");
+    assert_eq!(format!("{:?}", settings.consul), format!("{consul:?}"));
+    assert_eq!(settings.subject, Subject::default());
+}
+
+#[test]
+fn every_switch_of_the_export_can_be_turned() {
+    let settings = read(
+        &[
+            ("default-sync", "false"),
+            ("allow-namespace", "a,b"),
+            ("allow-namespace", "c"),
+            ("deny-namespace", "b"),
+            ("namespace-selector", "team=a"),
+            ("service-selector", "!internal"),
+            ("name-prefix", "eu-"),
+            ("namespace-suffix", "true"),
+            ("tag", ""),
+            ("cluster-ip", "false"),
+            ("load-balancer-endpoints", "true"),
+            ("node-ports", "ExternalFirst"),
+            ("ingress", "true"),
+            ("ingress-load-balancer-ips", "true"),
+            ("serve-terminating", "true"),
+            ("consul-mirror-namespaces", "true"),
+            ("consul-mirror-prefix", "k8s-"),
+        ],
+        &[],
+    )
+    .unwrap();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let expected = ExportSettings {
+        default_sync: false,
+        source_namespace: None,
+        allow_namespaces: names(&["a", "b", "c"]),
+        deny_namespaces: names(&["b"]),
+        namespace_selector: "team=a".parse().unwrap(),
+        service_selector: "!internal".parse().unwrap(),
+        prefix: "eu-".to_owned(),
+        namespace_suffix: true,
+        tag: String::new(),
+        cluster_ip: false,
+        load_balancer_endpoints: true,
+        node_ports: NodePorts::ExternalFirst,
+        ingress: true,
+        ingress_load_balancer_ips: true,
+        serve_terminating: true,
+        consul_namespaces: ConsulNamespaces::Mirrored {
+            prefix: "k8s-".to_owned(),
+        },
+    };
+    assert_eq!(settings.export, expected);
+}
+
+#[test]
+fn variables_of_consuls_own_commands_are_understood() {
+    let settings = read(
+        &[],
+        &[
+            ("CONSUL_HTTP_ADDR", "consul-0:8501,consul-1:8501"),
+            ("CONSUL_HTTP_SSL", "true"),
+            ("CONSUL_HTTP_TOKEN", "hush"),
+            ("CONSUL_CACERT", "/ca.pem"),
+            ("CONSUL_CAPATH", "/ca"),
+            ("CONSUL_CLIENT_CERT", "/cert.pem"),
+            ("CONSUL_CLIENT_KEY", "/key.pem"),
+            ("CONSUL_TLS_SERVER_NAME", "server.dc1.consul"),
+            ("CONSUL_PARTITION", "east"),
+            ("CONSUL_NAMESPACE", "shop"),
+        ],
+    )
+    .unwrap();
+    let consul = &settings.consul;
+    assert_eq!(consul.addresses, ["consul-0:8501", "consul-1:8501"]);
+    assert!(consul.use_tls);
+    assert_eq!(consul.token, TokenSource::Value(Secret::new("hush")));
+    assert_eq!(consul.tls.ca_file, Some("/ca.pem".into()));
+    assert_eq!(consul.tls.ca_dir, Some("/ca".into()));
+    assert_eq!(consul.tls.client_cert, Some("/cert.pem".into()));
+    assert_eq!(consul.tls.client_key, Some("/key.pem".into()));
+    assert_eq!(consul.tls.server_name.as_deref(), Some("server.dc1.consul"));
+    assert_eq!(consul.partition.as_deref(), Some("east"));
+    assert_eq!(settings.place.namespace.as_deref(), Some("shop"));
+}
+
+#[test]
+fn of_two_tokens_a_flag_wins_and_of_two_variables_the_file() {
+    let token = ("consul-token", "t");
+    let file = ("consul-token-file", "/f");
+    let token_variable = ("CONSUL_HTTP_TOKEN", "t");
+    let file_variable = ("CONSUL_HTTP_TOKEN_FILE", "/f");
+    let value = TokenSource::Value(Secret::new("t"));
+    let of_file = TokenSource::File("/f".into());
+    let rows: [(Texts<'_>, Texts<'_>, &TokenSource); 6] = [
+        (&[], &[], &TokenSource::Anonymous),
+        (&[token], &[], &value),
+        (&[], &[file_variable], &of_file),
+        (&[token], &[file_variable], &value),
+        (&[file], &[token_variable], &of_file),
+        (&[], &[token_variable, file_variable], &of_file),
+    ];
+    for (flags, variables, expected) in rows {
+        let settings = read(flags, variables).unwrap();
+        assert_eq!(&settings.consul.token, expected, "{flags:?} {variables:?}");
+    }
+    let error = read(&[token, file], &[]).unwrap_err();
+    assert!(
+        error.starts_with("--consul-token-file \"/f\": ") && error.contains("--consul-token:"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_certificate_needs_its_key_and_a_key_its_certificate() {
+    let error = read(&[("consul-client-cert", "/c")], &[]).unwrap_err();
+    assert!(
+        error.contains("--consul-client-cert") && error.contains("--consul-client-key"),
+        "{error}"
+    );
+    let error = read(&[], &[("CONSUL_CLIENT_KEY", "/k")]).unwrap_err();
+    assert!(
+        error.starts_with("CONSUL_CLIENT_KEY \"/k\": ") && error.contains("--consul-client-cert"),
+        "{error}"
+    );
+}
+
+#[test]
+fn one_namespace_and_mirrored_namespaces_exclude_each_other_as_flags() {
+    let mirrored = ("consul-mirror-namespaces", "true");
+    assert!(
+        read(&[mirrored, ("consul-namespace", "a")], &[])
+            .unwrap_err()
+            .starts_with("--consul-namespace \"a\"")
+    );
+    // Set in many shells for other programs.
+    assert!(
+        read(&[mirrored], &[("CONSUL_NAMESPACE", "a")])
+            .unwrap()
+            .place
+            .mirrored
+    );
+}
+
+#[test]
+fn an_address_list_without_an_address_is_refused() {
+    assert!(
+        read(&[("consul-addr", " , ")], &[])
+            .unwrap_err()
+            .contains("--consul-addr")
+    );
+}
+
+#[test]
+fn no_secret_is_in_the_settings_debug_text() {
+    let settings = read(&[("consul-token", "canary")], &[]).unwrap();
+    assert!(!format!("{settings:?}").contains("canary"));
+}

@@ -1,0 +1,127 @@
+//! From settings to the two sides: the only place that knows both adapters.
+
+use consul_sync_consul::{Client as ConsulClient, ConsulSink, SinkSettings};
+use consul_sync_core::{AdapterError, Owner};
+use consul_sync_k8s::KubeSource;
+use kube::Client as KubeClient;
+
+use crate::{
+    check::{Finding, Side, State},
+    cluster,
+    settings::Settings,
+};
+
+/// Clients of both sides; nothing was asked of either yet.
+#[derive(Clone)]
+pub(crate) struct Clients {
+    /// The API server's.
+    pub(crate) kubernetes: KubeClient,
+    /// Its address, for people.
+    pub(crate) kubernetes_server: String,
+    /// Consul's.
+    pub(crate) consul: ConsulClient,
+}
+
+impl Clients {
+    /// Clients by these settings.
+    ///
+    /// # Errors
+    /// Names the setting that cannot be used.
+    pub(crate) async fn new(settings: &Settings) -> Result<Self, String> {
+        let (kubernetes, kubernetes_server) = cluster::client(&settings.cluster).await?;
+        Ok(Self {
+            kubernetes,
+            kubernetes_server,
+            consul: consul(settings)?,
+        })
+    }
+}
+
+/// Consul's client alone.
+///
+/// # Errors
+/// Names the setting that cannot be used.
+pub(crate) fn consul(settings: &Settings) -> Result<ConsulClient, String> {
+    ConsulClient::new(settings.consul.clone()).map_err(|error| match &error {
+        consul_sync_consul::Error::Token(_) => {
+            format!("--consul-token-file (or its variable): {error}")
+        }
+        _ => format!("settings of Consul: {error}"),
+    })
+}
+
+/// What should be.
+pub(crate) fn source(settings: &Settings, client: &KubeClient) -> KubeSource {
+    KubeSource::new(client.clone(), settings.export.clone())
+}
+
+/// The owner, read once where it is the cluster's identity.
+///
+/// # Errors
+/// When the cluster cannot be asked.
+pub(crate) async fn owner(settings: &Settings, client: &KubeClient) -> Result<Owner, AdapterError> {
+    match &settings.owner {
+        Some(owner) => Ok(owner.clone()),
+        None => consul_sync_k8s::owner(client).await,
+    }
+}
+
+/// What the API server shows: its version and each right.
+pub(crate) async fn look_at_kubernetes(settings: &Settings, client: &KubeClient) -> Vec<Finding> {
+    let found =
+        consul_sync_k8s::preflight(client, &settings.export, settings.owner.is_none()).await;
+    found
+        .into_iter()
+        .map(|found| finding(Side::Kubernetes, found.good, found.message, found.remedy))
+        .collect()
+}
+
+/// What is, and how it is changed.
+pub(crate) fn sink(settings: &Settings, client: &ConsulClient, owner: Owner) -> ConsulSink {
+    ConsulSink::new(client.clone(), sink_settings(settings, owner))
+}
+
+fn sink_settings(settings: &Settings, owner: Owner) -> SinkSettings {
+    let mut sink = SinkSettings::new(owner);
+    let place = &settings.place;
+    if let Some(node) = &place.node {
+        sink.node = node.clone();
+    }
+    if let Some(address) = place.node_address {
+        sink.node_address = address;
+    }
+    sink.namespace.clone_from(&place.namespace);
+    if place.mirrored {
+        // Every service names its own; what names none would be in Consul's own default.
+        sink.namespace = Some("default".to_owned());
+        sink.all_namespaces = true;
+    }
+    sink
+}
+
+/// What Consul shows: its version, each right, and the node.
+pub(crate) async fn look_at_consul(settings: &Settings, clients: &Clients) -> Vec<Finding> {
+    // Only to count what is ours; that the cluster cannot be asked is the other side's finding.
+    let owner = match owner(settings, &clients.kubernetes).await {
+        Ok(owner) => owner,
+        Err(_) => match Owner::new("unknown") {
+            Ok(unknown) => unknown,
+            Err(_) => return Vec::new(),
+        },
+    };
+    let sink = sink(settings, &clients.consul, owner);
+    let found = consul_sync_consul::preflight(&sink).await;
+    found
+        .into_iter()
+        .map(|found| finding(Side::Consul, found.good, found.message, found.remedy))
+        .collect()
+}
+
+fn finding(side: Side, good: bool, message: String, fix: Option<String>) -> Finding {
+    Finding {
+        side,
+        state: if good { State::Ok } else { State::Failed },
+        message,
+        fix,
+    }
+}

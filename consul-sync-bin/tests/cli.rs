@@ -1,0 +1,241 @@
+//! The program as a shell meets it: help, wrong words, wrong values. No server is asked.
+
+#![expect(clippy::unwrap_used, reason = "a test's own helpers fail where they are")]
+
+use std::process::{Command, Output};
+
+fn consul_sync(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_consul-sync"))
+        .args(arguments)
+        .env_clear()
+        // No kubeconfig of the person who runs the tests.
+        .env("HOME", "/nonexistent")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[track_caller]
+fn fails(arguments: &[&str], variables: &[(&str, &str)], parts: &[&str]) {
+    let output = consul_sync(arguments, variables);
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
+    assert_eq!(stdout(&output), "", "{arguments:?}");
+    for part in parts {
+        assert!(
+            message.contains(part),
+            "{arguments:?} does not say {part:?}:\n{message}"
+        );
+    }
+}
+
+#[test]
+fn help_goes_to_standard_output_and_names_every_command() {
+    let output = consul_sync(&["--help"], &[]);
+    assert!(output.status.success());
+    for command in [
+        "run",
+        "plan",
+        "check",
+        "purge",
+        "rbac",
+        "release-brake",
+        "version",
+    ] {
+        assert!(
+            stdout(&output).contains(&format!("  {command} ")),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn help_of_run_tells_of_each_setting_its_default_and_its_variables() {
+    let text = stdout(&consul_sync(&["run", "--help"], &[]));
+    for part in [
+        "--brake-share <PERCENT>",
+        "[default: 15] [env: CONSUL_SYNC_BRAKE_SHARE]",
+        "CONSUL_SYNC_CONSUL_ADDR, CONSUL_HTTP_ADDR",
+        "--cluster-ip[=<BOOL>]",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+}
+
+#[test]
+fn help_never_shows_what_a_variable_holds() {
+    let secrets = [
+        ("CONSUL_HTTP_TOKEN", "canary-1"),
+        ("CONSUL_SYNC_CONSUL_TOKEN", "canary-2"),
+    ];
+    for help in ["-h", "--help"] {
+        let text = stdout(&consul_sync(&["run", help], &secrets));
+        assert!(!text.contains("canary"), "{text}");
+    }
+}
+
+#[test]
+fn the_version_is_told_both_ways() {
+    let expected = format!("consul-sync {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(stdout(&consul_sync(&["version"], &[])), expected);
+    assert_eq!(stdout(&consul_sync(&["--version"], &[])), expected);
+}
+
+#[test]
+fn words_that_are_no_command_or_flag_are_named() {
+    fails(&["walk"], &[], &["walk"]);
+    fails(&["run", "--garbage"], &[], &["--garbage"]);
+    fails(
+        &["run", "--brake-shar", "5"],
+        &[],
+        &["--brake-shar", "--brake-share"],
+    );
+    fails(&["run", "more"], &[], &["more"]);
+    fails(&["plan", "--brake-share"], &[], &["--brake-share"]);
+    fails(&[], &[], &["Usage: consul-sync"]);
+}
+
+#[test]
+fn a_bad_value_names_its_flag_or_variable_and_what_would_be_good() {
+    for (name, bad, good) in [
+        ("brake-share", "150", "0 to 100"),
+        ("brake-floor", "-1", "whole number"),
+        ("brake-window", "soon", "30s"),
+        ("policy", "all", "upsert-only"),
+        ("orphans", "keep", "report or delete"),
+        ("listen", "8080", "127.0.0.1:8080"),
+        ("log-level", "loud", "debug"),
+        ("log-format", "xml", "text or json"),
+        ("consul-addr", "ftp://consul", "http"),
+        ("consul-timeout", "0", "longer than 0"),
+        ("cluster-ip", "maybe", "true or false"),
+        ("node-ports", "all", "external-only"),
+        ("service-selector", "team in (a", "selector"),
+    ] {
+        let flag = format!("--{name}={bad}");
+        fails(&["run", &flag], &[], &[&format!("--{name} "), bad, good]);
+        let variable = format!("CONSUL_SYNC_{}", name.to_uppercase().replace('-', "_"));
+        fails(&["run"], &[(&variable, bad)], &[&variable, bad, good]);
+    }
+}
+
+#[test]
+fn every_bad_value_is_told_at_once() {
+    fails(
+        &["plan", "--policy", "all", "--listen", "x"],
+        &[],
+        &["--policy", "--listen", "consul-sync plan --help"],
+    );
+}
+
+#[test]
+fn a_kubeconfig_that_cannot_be_used_names_the_flag() {
+    for command in ["run", "plan", "check"] {
+        fails(
+            &[command, "--listen=off", "--kubeconfig", "/nowhere/config"],
+            &[],
+            &["--kubeconfig /nowhere/config", "No such file"],
+        );
+    }
+    fails(
+        &["run", "--listen=off"],
+        &[("KUBECONFIG", "/nowhere/config")],
+        &["KUBECONFIG"],
+    );
+}
+
+#[test]
+fn without_a_kubeconfig_outside_a_cluster_every_place_that_was_looked_at_is_told() {
+    fails(
+        &["run", "--listen=off"],
+        &[],
+        &["--kubeconfig", "KUBECONFIG", "~/.kube/config", "pod"],
+    );
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    fails(
+        &["run"],
+        &[
+            ("CONSUL_SYNC_LISTEN", ""),
+            ("CONSUL_SYNC_BRAKE_SHARE", ""),
+            ("KUBECONFIG", ""),
+            ("CONSUL_SYNC_LISTEN", "off"),
+        ],
+        &["no kubeconfig"],
+    );
+}
+
+/// A kubeconfig that leads nowhere.
+fn kubeconfig() -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let yaml = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
+                clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}]\n\
+                users: [{name: a, user: {}}]\n\
+                contexts: [{name: a, context: {cluster: a, user: a}}]\n";
+    std::fs::write(file.path(), yaml).unwrap();
+    file
+}
+
+#[test]
+fn a_token_or_certificate_file_that_cannot_be_read_is_named() {
+    let file = kubeconfig();
+    let variables = [("KUBECONFIG", file.path().to_str().unwrap())];
+    let arguments = [
+        "run",
+        "--listen=off",
+        "--consul-token-file",
+        "/nowhere/token",
+    ];
+    fails(
+        &arguments,
+        &variables,
+        &["--consul-token-file", "/nowhere/token"],
+    );
+    let arguments = [
+        "run",
+        "--listen=off",
+        "--consul-addr=https://consul",
+        "--consul-ca-file=/nowhere/ca",
+    ];
+    fails(&arguments, &variables, &["/nowhere/ca"]);
+}
+
+#[test]
+fn an_address_that_is_taken_names_the_flag() {
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let file = kubeconfig();
+    let variables = [("KUBECONFIG", file.path().to_str().unwrap())];
+    fails(
+        &["run", "--listen", &address],
+        &variables,
+        &["--listen", &address],
+    );
+}
+
+#[test]
+fn rights_are_printed_without_any_server() {
+    let manifests = stdout(&consul_sync(&["rbac"], &[]));
+    assert!(
+        manifests.contains("kind: ClusterRole") && manifests.contains("endpointslices"),
+        "{manifests}"
+    );
+    let rules = stdout(&consul_sync(
+        &["rbac", "--consul-policy", "--consul-node", "other"],
+        &[],
+    ));
+    assert!(
+        rules.contains("node \"other\"") && rules.contains("service_prefix"),
+        "{rules}"
+    );
+}

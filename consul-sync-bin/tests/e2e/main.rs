@@ -1,0 +1,20 @@
+//! The program itself between a Kubernetes API server and Consul: embedded ones always, real ones where they are.
+//!
+//! Nothing here sleeps for a time and hopes: every wait is for something to be seen, with a deadline that only a
+//! failure reaches.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's own helpers fail where they are"
+)]
+
+mod catalog;
+mod commands;
+mod life;
+mod outage;
+mod program;
+mod rights;
+mod servers;
+mod until;
+mod world;

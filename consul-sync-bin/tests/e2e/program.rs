@@ -1,0 +1,178 @@
+//! The program as a process.
+
+use std::{
+    fs::File,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use consul_sync_testbed::Client;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::{servers::Servers, until::until};
+
+/// A running `consul-sync run`, killed when it is dropped.
+pub(crate) struct Program {
+    child: Child,
+    log: PathBuf,
+    // After the child, which writes into it.
+    _folder: TempDir,
+}
+
+/// What a command that ends by itself printed.
+#[derive(Debug)]
+pub(crate) struct Printed {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Program {
+    /// Starts it on these servers; it may not be ready yet.
+    pub(crate) fn start(servers: &Servers, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let child = command(servers, "run")
+            .args(["--listen", "127.0.0.1:0", "--log-level", "debug"])
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            log,
+            _folder: folder,
+        }
+    }
+
+    /// Starts it and waits until it is ready.
+    pub(crate) async fn ready(servers: &Servers, arguments: &[&str]) -> Self {
+        let program = Self::start(servers, arguments);
+        program.until_ready().await;
+        program
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Waits until a line of its log holds this.
+    pub(crate) async fn until_logged(&self, text: &str) {
+        until(text, async || self.log(), |log| log.contains(text)).await;
+    }
+
+    /// Where its admin server listens.
+    pub(crate) async fn admin_address(&self) -> SocketAddr {
+        let address = |log: &str| -> Option<SocketAddr> {
+            let (_, rest) = log.split_once("admin server listens address=")?;
+            rest.split_whitespace().next()?.parse().ok()
+        };
+        let log = until(
+            "the admin server's address",
+            async || self.log(),
+            |log| address(log).is_some(),
+        )
+        .await;
+        address(&log).unwrap()
+    }
+
+    /// A client of its admin server.
+    pub(crate) async fn admin(&self) -> Client {
+        Client::plain(&format!("http://{}", self.admin_address().await)).unwrap()
+    }
+
+    pub(crate) async fn until_ready(&self) {
+        let admin = self.admin().await;
+        until(
+            "the program ready",
+            async || match admin.get("/readyz?verbose").await {
+                Ok(answer) => (
+                    answer.status,
+                    String::from_utf8_lossy(&answer.body).into_owned(),
+                    self.log(),
+                ),
+                Err(error) => (0, error.to_string(), self.log()),
+            },
+            |(status, ..)| *status == 200,
+        )
+        .await;
+    }
+
+    /// One metric's value, as it is written.
+    pub(crate) async fn metric(&self, series: &str) -> Option<String> {
+        let answer = self.admin().await.get("/metrics").await.unwrap();
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        text.lines().find_map(|line| {
+            line.strip_prefix(series)?
+                .strip_prefix(' ')
+                .map(str::to_owned)
+        })
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        until(
+            "the program's end",
+            async || child.try_wait().unwrap(),
+            Option::is_some,
+        )
+        .await
+        .unwrap()
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of consul-sync run:\n{}---", self.log());
+        }
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(servers: &Servers, arguments: &[&str]) -> Printed {
+    let (name, arguments) = arguments.split_first().unwrap();
+    let mut command = tokio::process::Command::from(command(servers, name));
+    let output = command
+        .args(arguments)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    Printed {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn command(servers: &Servers, name: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_consul-sync"));
+    command
+        .arg(name)
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .env("KUBECONFIG", &servers.kubeconfig)
+        .env("CONSUL_HTTP_ADDR", servers.consul.base())
+        .stdin(Stdio::null());
+    if let Some(token) = &servers.token {
+        command.env("CONSUL_HTTP_TOKEN", token);
+    }
+    command
+}

@@ -1,0 +1,152 @@
+//! The rights that `rbac` prints are enough, and what is missing is named.
+
+use consul_sync_testbed::{Client, ConsulVersion};
+use http::Method;
+
+use crate::{
+    catalog::Catalog,
+    program::{Program, run},
+    servers::Servers,
+    world::World,
+};
+
+/// Everything by the printed rights alone: a service account and a token that have nothing else.
+async fn with_printed_rights(version: ConsulVersion, arguments: &[&str]) -> Option<Servers> {
+    let mut servers = Servers::real_with_acls(version).await?;
+    let (api, consul) = servers.as_real();
+    let account = api
+        .service_account("consul-sync", "consul-sync")
+        .await
+        .unwrap();
+    let manifests = run(&servers, &[&["rbac"], arguments].concat()).await;
+    assert_eq!(manifests.code, Some(0), "{manifests:?}");
+    for manifest in manifests.out.split("---\n") {
+        apply(api.client(), manifest).await;
+    }
+    let rules = run(
+        &servers,
+        &[&["rbac", "--consul-policy"], arguments].concat(),
+    )
+    .await;
+    let token = consul.token(&rules.out).await.unwrap();
+    servers.kubeconfig = account.kubeconfig;
+    servers.token = Some(token);
+    Some(servers)
+}
+
+async fn apply(client: &Client, manifest: &str) {
+    let field = |name: &str| {
+        let line = manifest
+            .lines()
+            .find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(": "));
+        line.map(str::to_owned)
+    };
+    let resource = match field("kind").unwrap().as_str() {
+        "ClusterRole" => "clusterroles".to_owned(),
+        "ClusterRoleBinding" => "clusterrolebindings".to_owned(),
+        kind => format!(
+            "namespaces/{}/{}s",
+            field("namespace").unwrap(),
+            kind.to_lowercase()
+        ),
+    };
+    let path = format!("/apis/rbac.authorization.k8s.io/v1/{resource}");
+    client
+        .send(Method::POST, &path, "application/yaml", manifest.to_owned())
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+}
+
+async fn everything_works(servers: &Servers, arguments: &[&str]) {
+    let (world, catalog) = (World(&servers.kubernetes), Catalog(&servers.consul));
+    let checked = run(servers, &[&["check"], arguments].concat()).await;
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+
+    world.web("web", &["10.1.0.1", "10.1.0.2"]).await;
+    let planned = run(servers, &[&["plan"], arguments].concat()).await;
+    assert_eq!(planned.code, Some(2), "{planned:?}");
+    let program = Program::ready(servers, arguments).await;
+    catalog
+        .until_addresses("web", &["10.1.0.1", "10.1.0.2"])
+        .await;
+    world.scale("web", &["10.1.0.2"]).await;
+    catalog.until_addresses("web", &["10.1.0.2"]).await;
+    assert!(!program.log().contains("WARN"), "{}", program.log());
+    drop(program);
+
+    let purged = run(servers, &[&["purge", "--yes"], arguments].concat()).await;
+    assert_eq!(purged.code, Some(0), "{purged:?}");
+    assert!(catalog.instances().await.is_empty());
+}
+
+#[tokio::test]
+async fn printed_rights_are_enough_on_consul_1_21() {
+    if let Some(servers) = with_printed_rights(ConsulVersion::V1_21, &[]).await {
+        everything_works(&servers, &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn printed_rights_are_enough_on_consul_1_22() {
+    if let Some(servers) = with_printed_rights(ConsulVersion::V1_22, &[]).await {
+        everything_works(&servers, &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn printed_rights_of_one_namespace_are_enough() {
+    let arguments = [
+        "--allow-namespace=default",
+        "--node-ports=off",
+        "--consul-node=k8s-sync",
+    ];
+    if let Some(servers) = with_printed_rights(ConsulVersion::V1_22, &arguments).await {
+        everything_works(&servers, &arguments).await;
+    }
+}
+
+#[tokio::test]
+async fn a_missing_right_is_named_by_check_and_by_run_and_loses_nothing() {
+    let Some(servers) = with_printed_rights(ConsulVersion::V1_22, &[]).await else {
+        return;
+    };
+    let (world, catalog) = (World(&servers.kubernetes), Catalog(&servers.consul));
+    world.web("web", &["10.1.0.1"]).await;
+    {
+        let _program = Program::ready(&servers, &[]).await;
+        catalog.until_addresses("web", &["10.1.0.1"]).await;
+    }
+    let role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/consul-sync";
+    let rules = serde_json::json!({ "rules": [
+        { "apiGroups": [""], "resources": ["services", "nodes"], "verbs": ["list", "watch"] },
+        { "apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"] },
+    ] });
+    servers
+        .kubernetes
+        .merge(role, &rules)
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+
+    let checked = crate::until::until(
+        "the missing right",
+        async || run(&servers, &["check"]).await,
+        |checked| checked.code == Some(1),
+    )
+    .await;
+    assert!(
+        checked.out.contains("FAILED") && checked.out.contains("endpointslices"),
+        "{checked:?}"
+    );
+    let program = Program::start(&servers, &[]);
+    program.until_logged("kind=\"unauthorized\"").await;
+    assert!(
+        program.log().contains("endpointslices"),
+        "{}",
+        program.log()
+    );
+    assert_eq!(catalog.addresses("web").await, ["10.1.0.1"]);
+}

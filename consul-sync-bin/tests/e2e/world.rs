@@ -1,0 +1,88 @@
+//! What a cluster's users, controllers and kubelets would write.
+
+use consul_sync_testbed::Client;
+use serde_json::{Value, json};
+
+/// The namespace that scenarios live in.
+const NAMESPACE: &str = "default";
+
+/// Writes into a cluster, as nobody else does: there are no controllers.
+pub(crate) struct World<'a>(pub(crate) &'a Client);
+
+impl World<'_> {
+    /// A ClusterIP Service on port 80 whose pods have these addresses, all ready.
+    pub(crate) async fn web(&self, name: &str, addresses: &[&str]) {
+        let service = json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": { "name": name },
+            "spec": { "clusterIP": "None", "ports": [{ "name": "http", "port": 80, "targetPort": 8080 }] },
+        });
+        self.create(&services(), &service).await;
+        self.create(&slices(), &slice(name, addresses)).await;
+    }
+
+    /// The pods of a Service from now on.
+    pub(crate) async fn scale(&self, name: &str, addresses: &[&str]) {
+        let change = json!({ "endpoints": slice(name, addresses)["endpoints"] });
+        self.0
+            .merge(&format!("{}/{name}-1", slices()), &change)
+            .await
+            .unwrap()
+            .success()
+            .unwrap();
+    }
+
+    pub(crate) async fn annotate(&self, name: &str, key: &str, value: &str) {
+        let change = json!({ "metadata": { "annotations": { format!("consul.hashicorp.com/{key}"): value } } });
+        self.0
+            .merge(&format!("{}/{name}", services()), &change)
+            .await
+            .unwrap()
+            .success()
+            .unwrap();
+    }
+
+    /// A Service and its pods.
+    pub(crate) async fn delete(&self, name: &str) {
+        self.0
+            .delete(&format!("{}/{name}", services()))
+            .await
+            .unwrap()
+            .success()
+            .unwrap();
+        self.0
+            .delete(&format!("{}/{name}-1", slices()))
+            .await
+            .unwrap()
+            .success()
+            .unwrap();
+    }
+
+    async fn create(&self, path: &str, object: &Value) {
+        self.0.post(path, object).await.unwrap().success().unwrap();
+    }
+}
+
+fn services() -> String {
+    format!("/api/v1/namespaces/{NAMESPACE}/services")
+}
+
+fn slices() -> String {
+    format!("/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices")
+}
+
+fn slice(name: &str, addresses: &[&str]) -> Value {
+    let endpoints: Vec<Value> = addresses
+        .iter()
+        .map(|address| json!({ "addresses": [address], "conditions": { "ready": true } }))
+        .collect();
+    json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": { "name": format!("{name}-1"), "labels": { "kubernetes.io/service-name": name } },
+        "addressType": "IPv4",
+        "endpoints": endpoints,
+        "ports": [{ "name": "http", "port": 8080, "protocol": "TCP" }],
+    })
+}
