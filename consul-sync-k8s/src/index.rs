@@ -32,6 +32,12 @@ use store::{Store, Verdict};
 /// NodePort Services with endpoints on it; that of a Namespace's labels the services in it. A change that alters
 /// nothing that is used costs the decoding.
 ///
+/// # Nodes
+/// The addresses of nodes matter to NodePort Services alone, and the right to list and watch nodes is one that
+/// many installations do not give. So [`Index::needs`] names them only when the first NodePort Service that is
+/// exported comes up; until then nothing waits for them. Such a Service is not mentioned before nodes were listed:
+/// what was said of it before stays.
+///
 /// # Undecodable objects
 /// A Service that cannot be decoded, or that has such an EndpointSlice or Ingress, is
 /// [`Rejected`](consul_sync_core::Event::Rejected), so that its last good registration stays. For Nodes and
@@ -62,7 +68,10 @@ use store::{Store, Verdict};
 #[derive(Debug)]
 pub struct Index {
     settings: Arc<ExportSettings>,
+    /// What the settings may need.
     needs: Needs,
+    /// Whether a service came up that follows nodes.
+    follows_nodes: bool,
     strings: Strings,
     words: Words,
     services: Store<Result<Option<Box<Head>>, Rejection>>,
@@ -76,6 +85,8 @@ pub struct Index {
     by_node: BTreeMap<Arc<str>, BTreeSet<Key>>,
     /// Services that something changed for since the last drain.
     due: BTreeSet<Key>,
+    /// Services that follow nodes and came up before these were listed.
+    waiting: BTreeSet<Key>,
     phase: Phase,
     work: Work,
 }
@@ -124,6 +135,7 @@ impl Index {
     pub fn new(settings: Arc<ExportSettings>) -> Self {
         Self {
             needs: settings.needs(),
+            follows_nodes: false,
             settings,
             strings: Strings::default(),
             words: Words::default(),
@@ -135,6 +147,7 @@ impl Index {
             records: BTreeMap::new(),
             by_node: BTreeMap::new(),
             due: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             phase: Phase::Fresh,
             work: Work::default(),
         }
@@ -148,6 +161,14 @@ impl Index {
             Update::Node(change) => self.take(change),
             Update::Ingress(change) => self.take(change),
             Update::Namespace(change) => self.take(change),
+        }
+    }
+
+    /// The kinds that must be watched for what is known so far. What is needed once is needed from then on.
+    pub fn needs(&self) -> Needs {
+        Needs {
+            nodes: self.needs.nodes && self.follows_nodes,
+            ..self.needs
         }
     }
 
@@ -168,12 +189,13 @@ impl Index {
     }
 
     fn kinds(&self) -> [Known; 5] {
+        let needs = self.needs();
         [
-            Known::of::<ServiceBody>(self.needs, &self.services),
-            Known::of::<EndpointSliceBody>(self.needs, &self.slices),
-            Known::of::<NodeBody>(self.needs, &self.nodes),
-            Known::of::<IngressBody>(self.needs, &self.ingresses),
-            Known::of::<NamespaceBody>(self.needs, &self.namespaces),
+            Known::of::<ServiceBody>(needs, &self.services),
+            Known::of::<EndpointSliceBody>(needs, &self.slices),
+            Known::of::<NodeBody>(needs, &self.nodes),
+            Known::of::<IngressBody>(needs, &self.ingresses),
+            Known::of::<NamespaceBody>(needs, &self.namespaces),
         ]
     }
 

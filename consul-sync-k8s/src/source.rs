@@ -63,7 +63,8 @@ impl KubeSource {
         self
     }
 
-    /// The changes of every kind that is needed, as they come.
+    /// The changes of every kind that is needed from the start, as they come. Nodes are not among them: they
+    /// matter when the first Service comes up that follows them, and the right to watch them is often not given.
     fn updates(&self) -> SelectAll<Updates> {
         let needs = self.settings.needs();
         let scope = Scope::of(&self.settings);
@@ -80,9 +81,6 @@ impl KubeSource {
         }
         if needs.ingresses {
             updates.push(self.of::<IngressBody>(&scope, None));
-        }
-        if needs.nodes {
-            updates.push(self.of::<NodeBody>(&Scope::Everywhere, None));
         }
         if needs.namespaces {
             updates.push(self.of::<NamespaceBody>(&Scope::Everywhere, None));
@@ -107,6 +105,8 @@ impl Source for KubeSource {
 
     fn watch(&self) -> BoxStream<'static, Result<Event<Key, Arc<Service>>, SourceError>> {
         let listing = Listing {
+            source: self.clone(),
+            watches_nodes: false,
             updates: self.updates(),
             index: Index::new(Arc::clone(&self.settings)),
             events: VecDeque::from([Ok(Event::RelistStarted)]),
@@ -130,6 +130,8 @@ impl std::fmt::Debug for KubeSource {
 
 /// One stream's state: what comes in, what is known, what goes out.
 struct Listing {
+    source: KubeSource,
+    watches_nodes: bool,
     updates: SelectAll<Updates>,
     index: Index,
     events: VecDeque<Result<Event<Key, Arc<Service>>, SourceError>>,
@@ -144,6 +146,11 @@ impl Listing {
             match self.updates.next().await? {
                 Ok(update) => {
                     self.index.apply(update);
+                    if !self.watches_nodes && self.index.needs().nodes {
+                        self.watches_nodes = true;
+                        let nodes = self.source.of::<NodeBody>(&Scope::Everywhere, None);
+                        self.updates.push(nodes);
+                    }
                     self.events.extend(self.index.drain().into_iter().map(Ok));
                 }
                 Err(error) => return Some(Err(error)),

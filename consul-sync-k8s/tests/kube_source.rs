@@ -132,6 +132,13 @@ fn node(name: &str, address: &str) -> Value {
     })
 }
 
+/// A Service that is reached at the nodes.
+fn node_port(name: &str) -> Value {
+    let mut object = service(name);
+    object["spec"]["type"] = json!("NodePort");
+    object
+}
+
 /// Settings that need Services and EndpointSlices alone.
 fn without_nodes() -> ExportSettings {
     ExportSettings {
@@ -218,6 +225,7 @@ async fn the_rights_that_are_listed_are_enough_for_every_kind() {
         ..ExportSettings::default()
     };
     let cluster = cluster();
+    cluster.put(node_port("near"));
     cluster.merge(
         "namespaces",
         "",
@@ -231,7 +239,7 @@ async fn the_rights_that_are_listed_are_enough_for_every_kind() {
     );
     let mut told = Told::new(&cluster, settings.clone());
     told.settle().await;
-    assert_eq!(told.table.len(), 2);
+    assert_eq!(told.table.len(), 3);
     assert!(told.errors.is_empty(), "{:?}", told.errors);
     for resource in [
         "services",
@@ -398,6 +406,7 @@ async fn fault_k15_a_right_that_is_not_needed_does_not_matter() {
 async fn fault_k15_a_right_that_is_needed_and_missing_is_told_with_its_verb_and_nothing_is_complete()
  {
     let cluster = cluster();
+    cluster.put(node_port("near"));
     cluster.deny(Verb::List, "nodes");
     let mut told = Told::new(&cluster, ExportSettings::default());
     told.run(Duration::from_secs(120)).await;
@@ -413,7 +422,7 @@ async fn fault_k15_a_right_that_is_needed_and_missing_is_told_with_its_verb_and_
     );
     cluster.allow(Verb::List, "nodes");
     told.run(Duration::from_secs(60)).await;
-    assert_eq!((told.whole, told.table.len()), (1, 2));
+    assert_eq!((told.whole, told.table.len()), (1, 3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -465,6 +474,7 @@ async fn fault_k16_nothing_is_told_before_every_kind_was_listed_whatever_comes_l
     for late in kinds {
         for fault in [Fault::Hang, Fault::status(503), Fault::status(403)] {
             let cluster = cluster();
+            cluster.put(node_port("near"));
             let fault = cluster.inject(On::list(late), fault);
             let mut told = Told::new(&cluster, settings.clone());
             told.run(Duration::from_secs(120)).await;
@@ -476,7 +486,7 @@ async fn fault_k16_nothing_is_told_before_every_kind_was_listed_whatever_comes_l
             assert!(!told.errors.is_empty(), "{late}");
             cluster.lift(fault);
             told.run(Duration::from_secs(120)).await;
-            assert_eq!((told.whole, told.table.len()), (1, 2), "with {late}");
+            assert_eq!((told.whole, told.table.len()), (1, 3), "with {late}");
         }
     }
 }
@@ -555,9 +565,7 @@ async fn fault_k22_a_cluster_that_was_restored_from_a_backup_is_believed_after_a
 async fn node_ports_follow_their_nodes() {
     let cluster = FakeCluster::new();
     cluster.put(node("n1", "192.0.2.1"));
-    let mut object = service("web");
-    object["spec"]["type"] = json!("NodePort");
-    cluster.put(object);
+    cluster.put(node_port("web"));
     cluster.put(slice("web-1", "web", &["10.1.0.1"]));
     let mut told = Told::new(&cluster, ExportSettings::default());
     told.settle().await;
@@ -565,6 +573,34 @@ async fn node_ports_follow_their_nodes() {
     cluster.put(node("n1", "192.0.2.2"));
     told.settle().await;
     assert_eq!(told.addresses("default/web"), ["192.0.2.2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_right_to_nodes_does_not_matter_before_a_service_follows_them() {
+    let cluster = cluster();
+    cluster.put(node("n1", "192.0.2.1"));
+    cluster.deny(Verb::List, "nodes");
+    let mut told = Told::new(&cluster, ExportSettings::default());
+    told.settle().await;
+    assert_eq!((told.whole, told.table.len()), (1, 2));
+    assert!(told.errors.is_empty(), "{:?}", told.errors);
+    assert_eq!(cluster.count(Verb::List, "nodes"), 0);
+
+    cluster.put(node_port("web"));
+    cluster.put(service("new"));
+    told.run(Duration::from_secs(60)).await;
+    assert_eq!(told.errors.len(), 1, "told once: {:?}", told.errors);
+    assert_eq!(told.errors[0].kind(), ErrorKind::Unauthorized);
+    assert_eq!(
+        told.addresses("default/web"),
+        ["10.1.0.1", "10.1.0.2"],
+        "what was known stays"
+    );
+    assert!(told.table.contains_key("default/new"), "the others go on");
+    cluster.allow(Verb::List, "nodes");
+    told.run(Duration::from_secs(60)).await;
+    assert_eq!(told.addresses("default/web"), ["192.0.2.1"; 2]);
+    assert_eq!(told.whole, 2, "a complete listing makes it whole again");
 }
 
 #[tokio::test(start_paused = true)]

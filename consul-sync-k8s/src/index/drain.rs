@@ -40,6 +40,9 @@ impl Index {
     }
 
     fn changes(&mut self) -> Events {
+        if self.nodes.was_listed() {
+            self.due.append(&mut self.waiting);
+        }
         let mut events = Events::new();
         for key in std::mem::take(&mut self.due) {
             self.say(key, false, &mut events);
@@ -50,7 +53,8 @@ impl Index {
     fn everything(&mut self) -> Events {
         let fresh = self.phase == Phase::Fresh;
         self.phase = Phase::Whole;
-        let due = std::mem::take(&mut self.due);
+        let mut due = std::mem::take(&mut self.due);
+        due.append(&mut self.waiting);
         let listed = self.services.iter().map(|(key, _)| key);
         let known = self
             .records
@@ -73,6 +77,11 @@ impl Index {
 
     /// Says what holds for a service by now; outside a listing only when it is something else than before.
     fn say(&mut self, key: Key, listing: bool, events: &mut Events) {
+        // Without its nodes it would have no instances, and lose those that it has.
+        if self.follows_nodes(&key) && !self.nodes.was_listed() {
+            self.waiting.insert(key);
+            return;
+        }
         let (desired, nodes) = self.desired(&key);
         self.follow_nodes(&key, &nodes);
         if let Desired::Service(service) = &desired {
@@ -115,6 +124,10 @@ impl Index {
                 }
             }
         }
+    }
+
+    fn follows_nodes(&self, key: &Key) -> bool {
+        matches!(self.services.get(key), Some(Ok(Some(head))) if head.follows_nodes())
     }
 
     /// Says again what was last said of a service that nothing changed for.

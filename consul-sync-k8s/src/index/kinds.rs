@@ -95,7 +95,10 @@ impl Tracked for ServiceBody {
         Ok(head.map(Box::new))
     }
 
-    fn moved(index: &mut Index, key: &Key, _old: Option<&Self::Value>, _new: Option<&Self::Value>) {
+    fn moved(index: &mut Index, key: &Key, _old: Option<&Self::Value>, new: Option<&Self::Value>) {
+        if let Some(Ok(Some(head))) = new {
+            index.follows_nodes |= head.follows_nodes();
+        }
         index.touch(key);
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Store<V> {
     /// Whether a listing has begun and not ended.
     in_listing: bool,
     complete: bool,
+    /// Whether it was complete once.
+    listed: bool,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,7 @@ impl<V> Default for Store<V> {
             listing: 0,
             in_listing: false,
             complete: false,
+            listed: false,
         }
     }
 }
@@ -50,6 +53,11 @@ impl<V> Default for Store<V> {
 impl<V> Store<V> {
     pub(super) fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    /// Whether it was completely known once. Then what is held is true, or was.
+    pub(super) fn was_listed(&self) -> bool {
+        self.listed
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<&V> {
@@ -132,6 +140,7 @@ impl<V> Store<V> {
         }
         self.in_listing = false;
         self.complete = true;
+        self.listed = true;
         let old = self
             .objects
             .iter()

@@ -257,3 +257,92 @@ fn what_is_gone_leaves_no_trace() {
     assert_eq!(reader.read(&mut index), ["-shop/a"]);
     assert!(index.records.is_empty() && index.by_node.is_empty() && index.due.is_empty());
 }
+
+#[test]
+fn nodes_are_needed_from_the_first_exported_node_port_service_on() {
+    let mut index = Index::new(Arc::new(ExportSettings::default()));
+    let mut reader = Reader::default();
+    assert!(!index.needs().nodes);
+    let mut unexported = node_port("x");
+    unexported.metadata.annotations = Some(
+        [(
+            "consul.hashicorp.com/service-sync".to_owned(),
+            "false".to_owned(),
+        )]
+        .into(),
+    );
+    let external = service(
+        "y",
+        1,
+        json!({"type": "NodePort", "externalIPs": ["192.0.2.1"]}),
+    );
+    list(&mut index, [cluster_ip("a"), unexported, external]);
+    list(
+        &mut index,
+        [slice("a-1", "a", 1, on_node("n1", &["10.0.0.1"]))],
+    );
+    assert!(!index.needs().nodes);
+    assert_eq!(reader.read(&mut index), ["<", "+shop/a", "+shop/y", ">"]);
+    assert_eq!(reader.instances("shop", "a"), ["10.0.0.1 passing"]);
+
+    // It becomes a NodePort Service: what was said of it stays until nodes are listed, and the others go on.
+    index.apply(Change::Upserted(service(
+        "a",
+        2,
+        json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080}]}),
+    )));
+    assert!(index.needs().nodes);
+    assert_eq!(index.incomplete(), ["nodes"]);
+    index.apply(Change::Upserted(cluster_ip("b")));
+    assert_eq!(reader.read(&mut index), ["+shop/b"]);
+    assert_eq!(reader.instances("shop", "a"), ["10.0.0.1 passing"]);
+    index.apply(Change::<slim::Node>::Lost);
+    index.apply(Change::<slim::EndpointSlice>::Lost);
+    list(
+        &mut index,
+        [slice("a-1", "a", 1, on_node("n1", &["10.0.0.1"]))],
+    );
+    assert_eq!(
+        reader.read(&mut index),
+        [] as [String; 0],
+        "whole only with nodes"
+    );
+    list(&mut index, [node("n1", 1, "192.0.2.1")]);
+    assert_eq!(
+        reader.read(&mut index),
+        ["<", "+shop/a", "+shop/b", "+shop/y", ">"]
+    );
+    assert_eq!(reader.instances("shop", "a"), ["192.0.2.1 passing"]);
+
+    // What is needed once stays so.
+    index.apply(Change::Deleted(node_port("a")));
+    assert!(index.needs().nodes);
+}
+
+#[test]
+fn a_service_that_waits_for_nodes_may_change_its_mind_or_go() {
+    let (slices, services) = (
+        vec![slice("a-1", "a", 1, endpoints(&["10.0.0.1"]))],
+        vec![cluster_ip("a"), cluster_ip("b")],
+    );
+    let mut index = Index::new(Arc::new(ExportSettings::default()));
+    let mut reader = Reader::default();
+    list(&mut index, services);
+    list(&mut index, slices);
+    reader.read(&mut index);
+    for name in ["a", "b"] {
+        let spec = json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080}]});
+        index.apply(Change::Upserted(service(name, 2, spec)));
+    }
+    assert_eq!(reader.read(&mut index), [] as [String; 0]);
+    index.apply(Change::Upserted(service(
+        "a",
+        3,
+        json!({"ports": [{"port": 80}]}),
+    )));
+    index.apply(Change::Deleted(service("b", 3, json!({}))));
+    assert_eq!(reader.read(&mut index), ["-shop/b"]);
+    list(&mut index, [node("n1", 1, "192.0.2.1")]);
+    assert_eq!(reader.read(&mut index), [] as [String; 0]);
+    assert_eq!(reader.instances("shop", "a"), ["10.0.0.1 passing"]);
+}

@@ -128,6 +128,18 @@ fn fault_k14_an_undecodable_service_is_rejected_and_its_last_good_value_stays() 
     assert_eq!(index.undecodable().count(), 1);
     index.apply(Change::Upserted(bad_service("a", 7)));
     assert_eq!(reader.read(&mut index), [] as [String; 0], "said once");
+    index.apply(Change::Upserted(slice(
+        "a-2",
+        "a",
+        1,
+        endpoints(&["10.0.0.2"]),
+    )));
+    assert_eq!(
+        reader.read(&mut index),
+        [] as [String; 0],
+        "whatever else changes"
+    );
+    index.apply(Change::Deleted(slice("a-2", "a", 2, json!([]))));
     index.apply(Change::Upserted(service(
         "a",
         8,
