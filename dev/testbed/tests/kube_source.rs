@@ -1,0 +1,436 @@
+//! The Kubernetes source on a real API server in RBAC mode, with the rights it says it needs and no other.
+
+#[path = "kube_source/told.rs"]
+mod told;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use consul_sync_core::{ErrorKind, Source};
+use consul_sync_k8s::{
+    ExportSettings, KubeSource, NodePorts, Rights, Subject, WatchSettings, owner, preflight,
+};
+use consul_sync_testbed::{
+    Answer, ApiServer, ApiServerSettings, Client, Program, Programs, Result,
+};
+use futures::StreamExt;
+use http::Method;
+use serde_json::{Value, json};
+
+use told::{Told, settled};
+
+const SERVICES: &str = "/api/v1/namespaces/default/services";
+const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+
+fn is_there() -> bool {
+    Programs::locate().all_or_skip(&[Program::Etcd, Program::KubeApiserver])
+}
+
+fn service(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+        "spec": {"ports": [{"port": 80, "targetPort": 8080}]},
+    })
+}
+
+fn slice(name: &str, service: &str, addresses: &[&str]) -> Value {
+    let endpoints: Vec<Value> = addresses
+        .iter()
+        .map(|address| json!({"addresses": [address], "conditions": {"ready": true}}))
+        .collect();
+    json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": name, "labels": {"kubernetes.io/service-name": service}},
+        "addressType": "IPv4", "ports": [{"port": 8080}], "endpoints": endpoints,
+    })
+}
+
+/// Applies the roles as they are shipped: YAML, document by document.
+async fn grant(client: &Client, yaml: &str) -> Result<()> {
+    for document in yaml.split("---\n") {
+        let field = |name: &str| {
+            let line = document
+                .lines()
+                .find(|line| line.trim_start().starts_with(name));
+            line.and_then(|line| line.split_once(": "))
+                .map(|(_, value)| value.to_owned())
+        };
+        let kind = field("kind:").expect("every document has a kind");
+        let plural = format!("{}s", kind.to_lowercase());
+        let in_namespace = document
+            .lines()
+            .nth(4)
+            .and_then(|line| line.strip_prefix("  namespace: "));
+        let path = match in_namespace {
+            Some(namespace) => format!("{RBAC}/namespaces/{namespace}/{plural}"),
+            None => format!("{RBAC}/{plural}"),
+        };
+        let body = Bytes::from(document.to_owned());
+        client
+            .send(Method::POST, &path, "application/yaml", body)
+            .await?
+            .success()?;
+    }
+    Ok(())
+}
+
+/// A cluster, and a client of it with the rights that the settings need.
+async fn cluster(api: &ApiServer, settings: &ExportSettings) -> Result<kube::Client> {
+    let account = api.service_account("consul-sync", "consul-sync").await?;
+    let rights = Rights::needed(settings, true);
+    grant(api.client(), &rights.to_yaml(&Subject::default())).await?;
+    Ok(client(&account.kubeconfig).await)
+}
+
+async fn client(kubeconfig: &std::path::Path) -> kube::Client {
+    let file =
+        kube::config::Kubeconfig::read_from(kubeconfig).expect("the testbed writes kubeconfigs");
+    let mut config =
+        kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default())
+            .await
+            .expect("the testbed's kubeconfigs can be used");
+    config.default_retry = false;
+    kube::Client::try_from(config).expect("a client needs no server")
+}
+
+/// Settings that need no Nodes.
+fn without_nodes() -> ExportSettings {
+    ExportSettings {
+        node_ports: NodePorts::Off,
+        ..ExportSettings::default()
+    }
+}
+
+/// Watches short enough for a test to see them end.
+fn brisk() -> WatchSettings {
+    WatchSettings {
+        watch_timeout: Duration::from_secs(2),
+        backoff_least: Duration::from_millis(50),
+        backoff_most: Duration::from_millis(500),
+        ..WatchSettings::default()
+    }
+}
+
+async fn fill(client: &Client) -> Result<()> {
+    for name in ["web", "db"] {
+        client.post(SERVICES, &service(name)).await?.success()?;
+    }
+    client
+        .post(SLICES, &slice("web-1", "web", &["10.1.0.1", "10.1.0.2"]))
+        .await?
+        .success()?;
+    client
+        .post(SLICES, &slice("db-1", "db", &["10.1.0.9"]))
+        .await?
+        .success()?;
+    Ok(())
+}
+
+fn deleted(answer: Answer) -> Result<()> {
+    answer.success().map(drop)
+}
+
+#[tokio::test]
+async fn the_listed_rights_are_enough_for_every_kind_and_the_identity() -> Result<()> {
+    if !is_there() {
+        return Ok(());
+    }
+    let api = ApiServer::start().await?;
+    let settings = ExportSettings {
+        ingress: true,
+        namespace_selector: "!hidden".parse().expect("a selector"),
+        ..ExportSettings::default()
+    };
+    let client = cluster(&api, &settings).await?;
+    let findings = preflight(&client, &settings, true).await;
+    assert_eq!(findings.len(), 12);
+    assert!(findings.iter().all(|finding| finding.good), "{findings:?}");
+
+    let kube_system = api
+        .client()
+        .get("/api/v1/namespaces/kube-system")
+        .await?
+        .json()?;
+    let owner = owner(&client).await.expect("the right is there");
+    assert_eq!(owner.as_str(), kube_system["metadata"]["uid"]);
+
+    fill(api.client()).await?;
+    let mut told = Told::of(&KubeSource::new(client, settings));
+    told.until(|told| told.whole == 1).await;
+    assert_eq!(told.addresses("default/web"), ["10.1.0.1", "10.1.0.2"]);
+    assert!(told.table.contains_key("default/db"));
+    api.client()
+        .put(
+            &format!("{SLICES}/web-1"),
+            &slice("web-1", "web", &["10.1.0.3"]),
+        )
+        .await?
+        .success()?;
+    told.until(|told| told.addresses("default/web") == ["10.1.0.3"])
+        .await;
+    deleted(api.client().delete(&format!("{SERVICES}/db")).await?)?;
+    told.until(|told| !told.table.contains_key("default/db"))
+        .await;
+    assert!(told.errors.is_empty(), "{:?}", told.errors);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_in_one_namespace_and_one_for_the_identity_are_enough_for_that_namespace()
+-> Result<()> {
+    if !is_there() {
+        return Ok(());
+    }
+    let api = ApiServer::start().await?;
+    let settings = ExportSettings {
+        source_namespace: Some("default".to_owned()),
+        ..without_nodes()
+    };
+    assert!(
+        !Rights::needed(&settings, true)
+            .to_yaml(&Subject::default())
+            .contains("ClusterRole")
+    );
+    let client = cluster(&api, &settings).await?;
+    owner(&client)
+        .await
+        .expect("the Role in kube-system gives it");
+    let findings = preflight(&client, &settings, true).await;
+    assert!(findings.iter().all(|finding| finding.good), "{findings:?}");
+    fill(api.client()).await?;
+    let mut told = Told::of(&KubeSource::new(client.clone(), settings));
+    told.until(|told| told.whole == 1).await;
+    assert!(told.table.contains_key("default/web") && told.table.contains_key("default/db"));
+
+    // The whole cluster is another matter, and every missing right is named.
+    let findings = preflight(&client, &ExportSettings::default(), false).await;
+    let missing: Vec<_> = findings.iter().filter(|finding| !finding.good).collect();
+    assert_eq!(missing.len(), 6, "{findings:?}");
+    assert_eq!(
+        missing[0].remedy.as_deref(),
+        Some(r#"add {apiGroups: [""], resources: ["nodes"], verbs: ["list"]} to a ClusterRole"#)
+    );
+    let mut refused = KubeSource::new(client, ExportSettings::default()).watch();
+    let error = loop {
+        if let Some(Err(error)) = refused.next().await {
+            break error;
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    assert!(
+        error
+            .to_string()
+            .contains("at the cluster scope); add {apiGroups: ["),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_killed_server_takes_nothing_away_and_is_followed_again_when_it_is_back() -> Result<()> {
+    if !is_there() {
+        return Ok(());
+    }
+    let api = ApiServer::start().await?;
+    let settings = without_nodes();
+    let client = cluster(&api, &settings).await?;
+    fill(api.client()).await?;
+    let mut told = Told::of(&KubeSource::new(client, settings).with_watch_settings(brisk()));
+    told.until(|told| told.whole == 1).await;
+    api.kill()?;
+    told.until(|told| !told.errors.is_empty()).await;
+    assert!(
+        told.errors
+            .iter()
+            .all(|error| error.kind() == ErrorKind::Unavailable),
+        "{:?}",
+        told.errors
+    );
+    assert_eq!(told.table.len(), 3, "{:?}", told.table);
+    let (restarted, ()) = tokio::join!(api.restart(), told.still(Duration::from_secs(1)));
+    restarted?;
+    deleted(api.client().delete(&format!("{SERVICES}/db")).await?)?;
+    api.client()
+        .post(SERVICES, &service("new"))
+        .await?
+        .success()?;
+    told.until(|told| {
+        told.table.contains_key("default/new") && !told.table.contains_key("default/db")
+    })
+    .await;
+    assert_eq!(told.addresses("default/web"), ["10.1.0.1", "10.1.0.2"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn fault_k05_a_version_that_the_server_forgot_leads_to_the_right_deletes() -> Result<()> {
+    if !is_there() {
+        return Ok(());
+    }
+    let api = ApiServer::start().await?;
+    let settings = without_nodes();
+    let client = cluster(&api, &settings).await?;
+    fill(api.client()).await?;
+    let mut told = Told::of(&KubeSource::new(client, settings));
+    told.until(|told| told.whole == 1).await;
+    told.still(Duration::from_secs(1)).await;
+    // Nobody reads the stream while the server is restarted with other objects and without its past.
+    deleted(api.client().delete(&format!("{SERVICES}/db")).await?)?;
+    api.client()
+        .post(SERVICES, &service("new"))
+        .await?
+        .success()?;
+    deleted(api.client().delete(&format!("{SLICES}/web-1")).await?)?;
+    let version = api.client().get(SERVICES).await?.json()?["metadata"]["resourceVersion"].clone();
+    Client::plain(api.etcd().url())?
+        .post(
+            "/v3/kv/compaction",
+            &json!({"revision": version, "physical": true}),
+        )
+        .await?
+        .success()?;
+    api.kill()?;
+    api.restart().await?;
+    told.until(|told| {
+        told.table.contains_key("default/new") && !told.table.contains_key("default/db")
+    })
+    .await;
+    told.until(|told| told.addresses("default/web").is_empty())
+        .await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn fault_k15_rights_that_are_withdrawn_take_nothing_away_and_come_back() -> Result<()> {
+    if !is_there() {
+        return Ok(());
+    }
+    let api = ApiServer::start().await?;
+    let settings = without_nodes();
+    let client = cluster(&api, &settings).await?;
+    fill(api.client()).await?;
+    let mut told =
+        Told::of(&KubeSource::new(client, settings.clone()).with_watch_settings(brisk()));
+    told.until(|told| told.whole == 1).await;
+    let binding = format!("{RBAC}/clusterrolebindings/consul-sync");
+    deleted(api.client().delete(&binding).await?)?;
+    deleted(
+        api.client()
+            .delete(&format!("{RBAC}/clusterroles/consul-sync"))
+            .await?,
+    )?;
+    told.until(|told| told.errors.len() >= 2).await;
+    for error in &told.errors {
+        assert_eq!(error.kind(), ErrorKind::Unauthorized);
+        assert!(error.to_string().contains("; add {apiGroups: ["), "{error}");
+    }
+    deleted(api.client().delete(&format!("{SERVICES}/db")).await?)?;
+    told.still(Duration::from_secs(3)).await;
+    assert_eq!(told.table.len(), 3, "{:?}", told.table);
+    grant(
+        api.client(),
+        &Rights::needed(&settings, true).to_yaml(&Subject::default()),
+    )
+    .await?;
+    told.until(|told| !told.table.contains_key("default/db"))
+        .await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_that_the_server_does_not_know_is_told_as_such() -> Result<()> {
+    if !is_there() {
+        return Ok(());
+    }
+    let api = ApiServer::shared().await?;
+    let client = client(&api.kubeconfig_with_token("nobody's")?).await;
+    let findings = preflight(&client, &without_nodes(), false).await;
+    assert!(!findings[0].good, "{findings:?}");
+    let mut events = KubeSource::new(client, without_nodes()).watch();
+    let error = loop {
+        if let Some(Err(error)) = events.next().await {
+            break error;
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    assert!(
+        error
+            .to_string()
+            .ends_with("check that the token is current"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn streaming_lists_tell_the_same_and_a_server_without_them_is_listed_in_pages() -> Result<()>
+{
+    if !is_there() {
+        return Ok(());
+    }
+    let mut old = ApiServerSettings::default();
+    old.arguments
+        .push("--feature-gates=WatchList=false".to_owned());
+    for server in [ApiServerSettings::default(), old] {
+        let api = ApiServer::start_with(server).await?;
+        let settings = without_nodes();
+        let client = cluster(&api, &settings).await?;
+        fill(api.client()).await?;
+        let streaming = WatchSettings {
+            streaming_lists: true,
+            ..WatchSettings::default()
+        };
+        let mut told = Told::of(&KubeSource::new(client, settings).with_watch_settings(streaming));
+        told.until(|told| told.whole == 1).await;
+        assert_eq!(told.addresses("default/web"), ["10.1.0.1", "10.1.0.2"]);
+        deleted(api.client().delete(&format!("{SERVICES}/db")).await?)?;
+        told.until(|told| !told.table.contains_key("default/db"))
+            .await;
+        assert!(told.errors.is_empty(), "{:?}", told.errors);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_objects_are_listed_in_pages_and_changes_between_the_pages_are_seen() -> Result<()> {
+    if !is_there() {
+        return Ok(());
+    }
+    let api = ApiServer::start().await?;
+    let settings = without_nodes();
+    let client = cluster(&api, &settings).await?;
+    let made = (0..60).map(|at| {
+        let admin = api.client().clone();
+        async move {
+            admin
+                .post(SERVICES, &service(&format!("s{at:02}")))
+                .await?
+                .success()
+                .map(drop)
+        }
+    });
+    futures::future::try_join_all(made).await?;
+    let pages = WatchSettings {
+        page_size: 7,
+        ..WatchSettings::default()
+    };
+    let mut told = Told::of(&KubeSource::new(client, settings).with_watch_settings(pages));
+    // The listing stands still while nobody reads it.
+    settled(&mut told, 1).await;
+    deleted(api.client().delete(&format!("{SERVICES}/s00")).await?)?;
+    deleted(api.client().delete(&format!("{SERVICES}/s59")).await?)?;
+    api.client()
+        .post(SERVICES, &service("t00"))
+        .await?
+        .success()?;
+    told.until(|told| {
+        told.table.contains_key("default/t00") && !told.table.contains_key("default/s59")
+    })
+    .await;
+    told.until(|told| !told.table.contains_key("default/s00"))
+        .await;
+    // 60 made, 2 gone, 1 new, and the API server's own.
+    assert_eq!(told.table.len(), 60);
+    Ok(())
+}
