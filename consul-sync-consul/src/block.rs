@@ -14,10 +14,20 @@ pub(crate) use self::{
     pace::Pace,
 };
 
-/// For how long a query asks to be held. Long, because an answer at the end of it is the whole listing again.
-pub(crate) const WAIT: Duration = Duration::from_secs(300);
+/// For how long a query asks to be held.
+pub(crate) const WAIT: Duration = Duration::from_secs(60);
+/// For how long at most, where an answer is costly: at the end of the wait it is the whole listing again.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// How many times longer than a read of the whole a query is held.
+const WAIT_SHARE: u32 = 600;
 /// What is allowed on top for the answer's way.
 const SLACK: Duration = Duration::from_secs(15);
+
+/// For how long a query asks to be held when a whole read costs so much. Not longer than needed: a server whose
+/// index went back unnoticed is silent until the wait is over.
+pub(crate) fn wait(least: Duration, cost: Duration) -> Duration {
+    least.max((cost * WAIT_SHARE).min(LONGEST_WAIT))
+}
 
 /// When a query of this wait counts as lost: Consul spreads its answers over a sixteenth of the wait
 /// (fault C07).
@@ -28,6 +38,15 @@ pub(crate) fn deadline(wait: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_costly_listing_is_asked_for_less_often_when_nothing_happens() {
+        let wait = |cost| wait(WAIT, Duration::from_millis(cost)).as_secs();
+        assert_eq!(
+            [wait(0), wait(100), wait(200), wait(2000)],
+            [60, 60, 120, 300]
+        );
+    }
 
     #[test]
     fn fault_c07_the_deadline_is_beyond_the_servers_spread() {

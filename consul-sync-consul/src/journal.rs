@@ -8,7 +8,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use consul_sync_core::{RecordId, Slot};
@@ -22,6 +25,8 @@ pub(crate) struct Journal {
     slots: Mutex<HashMap<Slot, Expected>>,
     /// Wakes the watch when a write has ended.
     pub(crate) settled: Notify,
+    /// A write showed that the servers' index went back.
+    alarm: AtomicBool,
 }
 
 /// What a read of a slot must show.
@@ -86,6 +91,16 @@ impl Journal {
         }
         drop(all);
         self.settled.notify_one();
+    }
+
+    /// A write got a lower index than reads have shown: the watch is waiting for what will not come.
+    pub(crate) fn raise_alarm(&self) {
+        self.alarm.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the alarm was raised since the last time.
+    pub(crate) fn take_alarm(&self) -> bool {
+        self.alarm.swap(false, Ordering::Relaxed)
     }
 
     /// A record was written or deleted.

@@ -4,7 +4,10 @@ mod node;
 mod read;
 mod settings;
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{
+    Arc, Mutex, PoisonError, Weak,
+    atomic::{AtomicU64, Ordering},
+};
 
 use async_trait::async_trait;
 use consul_sync_core::{
@@ -56,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) node: Mutex<NodeState>,
     journals: Mutex<Vec<Weak<Journal>>>,
+    /// The highest index that a listing has shown.
+    highest: AtomicU64,
 }
 
 // === impl ConsulSink ===
@@ -75,6 +80,7 @@ impl ConsulSink {
                 limits: Limits::new(),
                 node: Mutex::new(NodeState::Unknown),
                 journals: Mutex::default(),
+                highest: AtomicU64::new(0),
             }),
         }
     }
@@ -147,6 +153,21 @@ impl Inner {
     /// Whether namespaces are used, so that slots and answers have them.
     pub(crate) fn has_namespaces(&self) -> bool {
         self.settings.namespace.is_some()
+    }
+
+    /// A listing showed this index.
+    pub(crate) fn saw_index(&self, index: u64) {
+        self.highest.fetch_max(index, Ordering::Relaxed);
+    }
+
+    /// A listing is relied upon that has this index and no higher one.
+    pub(crate) fn restart_index(&self, index: u64) {
+        self.highest.store(index, Ordering::Relaxed);
+    }
+
+    /// The highest index that was shown.
+    pub(crate) fn highest_index(&self) -> u64 {
+        self.highest.load(Ordering::Relaxed)
     }
 
     /// A journal that is told of every write from now on, for as long as it lives.

@@ -144,7 +144,11 @@ impl Watch {
                 result = Err(listed.answer.went_backwards(from, index));
             }
         }
-        result.map(|()| listed)
+        result.map(|()| {
+            self.sink
+                .restart_index(self.services.index().max(self.checks.index()));
+            listed
+        })
     }
 
     /// The listing is shown: from here on changes are followed.

@@ -23,6 +23,9 @@ const AGENT_CHECK: &str = "serfHealth";
 pub(crate) struct ChecksRead {
     /// The slots that it changed.
     pub(crate) touched: BTreeSet<Slot>,
+    /// Those of them in which an instance lost its check. It may itself be gone, which only the other query
+    /// shows.
+    pub(crate) doubtful: BTreeSet<Slot>,
     /// Whether the node belongs to a running agent.
     pub(crate) is_agent: bool,
 }
@@ -100,14 +103,23 @@ impl Table {
         }
         self.adopt_renamed(&mut loose, &mut dirty, &mut fresh);
 
-        let mut touched = BTreeSet::new();
+        let mut changes = ChecksRead {
+            is_agent,
+            ..ChecksRead::default()
+        };
         for key in dirty {
             let checks = fresh.remove(&key).unwrap_or_default();
-            touched.extend(self.take_checks(&key, &checks));
+            let Some(slot) = self.take_checks(&key, &checks) else {
+                continue;
+            };
+            if checks.is_empty() {
+                changes.doubtful.insert(slot.clone());
+            }
+            changes.touched.insert(slot);
         }
         self.loose = loose;
         self.checks_index = index;
-        Ok(ChecksRead { touched, is_agent })
+        Ok(changes)
     }
 
     /// A check keeps the name that its instance had when the check was written; when the instance was written

@@ -223,6 +223,12 @@ impl<'a> Apply<'a> {
         for ((at, op), applied) in part.iter().zip(&ops).zip(applied(&ops, &answer.results)) {
             self.outcomes[*at] = match applied {
                 Applied::Written(version) => {
+                    let is_new = matches!(op.action, Action::Create(_));
+                    if is_new && version.service < self.sink.highest_index() {
+                        for journal in &self.under_way.journals {
+                            journal.raise_alarm();
+                        }
+                    }
                     self.tell(
                         op,
                         Sign::Written {

@@ -28,6 +28,8 @@ pub(super) struct Live {
     due: BTreeSet<Slot>,
     /// Slots that differ and cannot be shown yet: a write is under way, or the read is from before one.
     owed: BTreeSet<Slot>,
+    /// Slots that have to be read before they are shown, because the two queries may disagree on them.
+    doubtful: BTreeSet<Slot>,
     /// Consul said that it has no access control, so that nothing can be hidden from us.
     is_open: bool,
 }
@@ -53,6 +55,7 @@ impl Live {
             checks: Query::new(Part::Checks, listed.checks),
             due: BTreeSet::new(),
             owed: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
             is_open: listed.is_open,
         }
     }
@@ -69,7 +72,7 @@ impl Live {
             while let Some(slot) = self.due.pop_first() {
                 match fit(journal, &self.table, &slot) {
                     Fit::Current => {
-                        let held = self.table.held(&slot, &sink.settings.owner);
+                        let held = self.show(sink, &slot).await;
                         return Next::Changed(slot, held);
                     }
                     Fit::Older | Fit::InFlight => {
@@ -82,6 +85,10 @@ impl Live {
                 reply = self.checks.next(sink, checks.index()) => (Part::Checks, reply),
                 () = journal.settled.notified() => {
                     self.due.append(&mut self.owed);
+                    if journal.take_alarm() {
+                        self.services.probe();
+                        self.checks.probe();
+                    }
                     continue;
                 }
             };
@@ -104,6 +111,18 @@ impl Live {
         }
     }
 
+    /// What a slot holds.
+    async fn show(&mut self, sink: &Inner, slot: &Slot) -> Held<Registration> {
+        if self.doubtful.remove(slot) {
+            match sink.read_slot(slot).await {
+                Ok(held) => return held,
+                // What the queries showed is not wrong, only not of one moment; the next answer mends it.
+                Err(error) => tracing::debug!(%slot, %error, "read a slot again"),
+            }
+        }
+        self.table.held(slot, &sink.settings.owner)
+    }
+
     async fn take(
         &mut self,
         sink: &Inner,
@@ -119,7 +138,11 @@ impl Live {
         // The index counts only when the answer could be read.
         let mut moved = cursor.clone();
         match moved.observe(index) {
-            Step::Same => self.query(part).succeeded(0, held, false),
+            Step::Same => {
+                let query = self.query(part);
+                let is_early = held < query.wait(sink);
+                query.succeeded(0, held, false, is_early);
+            }
             Step::Backwards { from } => {
                 *cursor = moved;
                 return Err(answer.went_backwards(from, index));
@@ -131,12 +154,13 @@ impl Live {
                     Part::Checks => self.read_checks(sink, answer, index).await?,
                 };
                 *cursor = moved;
+                sink.saw_index(index);
                 let is_news = !touched.is_empty();
                 if is_news && !self.is_open && sink.client.is_anonymous() {
                     self.is_open = sink.trust_absence().await?;
                 }
                 self.due.extend(touched);
-                self.query(part).succeeded(length, held, is_news);
+                self.query(part).succeeded(length, held, is_news, false);
             }
         }
         Ok(())
@@ -177,6 +201,7 @@ impl Live {
         if read.is_agent {
             return Err(sink.agents_node());
         }
+        self.doubtful.extend(read.doubtful);
         Ok(read.touched)
     }
 

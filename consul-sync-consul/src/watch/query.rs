@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     Error,
     answer::Answer,
-    block::Pace,
+    block::{self, Pace},
     request::Request,
     retry::Backoff,
     sink::{Inner, Load},
@@ -31,6 +31,9 @@ pub(super) struct Query {
     /// After a failure: how long to leave the server alone.
     penalty: Duration,
     load: Load,
+    /// The next query must not block. A server whose index went back would hold it without a word until the
+    /// index has caught up, so after every sign of that the index is looked at first.
+    is_probe: bool,
     open: Option<BoxFuture<'static, Reply>>,
 }
 
@@ -54,6 +57,7 @@ impl Query {
             backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(15)),
             penalty: Duration::ZERO,
             load,
+            is_probe: false,
             open: None,
         }
     }
@@ -82,17 +86,40 @@ impl Query {
         })
     }
 
+    /// For how long the next query asks to be held.
+    pub(super) fn wait(&self, sink: &Inner) -> Duration {
+        block::wait(sink.settings.wait, self.load.elapsed)
+    }
+
+    /// Gives an open query up, and looks at the index before the next one.
+    pub(super) fn probe(&mut self) {
+        self.open = None;
+        self.is_probe = true;
+    }
+
     fn request(&self, sink: &Inner, index: u64) -> Request {
         let request = match self.part {
             Part::Services => sink.node_request(),
             Part::Checks => sink.checks_request(),
         };
-        request.blocking(index, sink.settings.wait)
+        if self.is_probe {
+            request
+        } else {
+            request.blocking(index, self.wait(sink))
+        }
     }
 
-    /// Takes note of a good answer.
-    pub(super) fn succeeded(&mut self, length: usize, held: Duration, is_news: bool) {
+    /// Takes note of a good answer. `is_early`: it came before the wait was over, and its index is the known
+    /// one; so ends a query when the servers restore a snapshot.
+    pub(super) fn succeeded(
+        &mut self,
+        length: usize,
+        held: Duration,
+        is_news: bool,
+        is_early: bool,
+    ) {
         self.backoff.reset();
+        self.is_probe = is_early && !self.is_probe;
         self.penalty = Duration::ZERO;
         let cost = self.load.of(length);
         self.pace.note(Instant::now(), cost, held, is_news);
@@ -101,6 +128,7 @@ impl Query {
     /// Takes note of a failure.
     pub(super) fn failed(&mut self, error: &Error) {
         self.penalty = self.backoff.next(error.retry_after());
+        self.is_probe = true;
     }
 }
 
