@@ -1,4 +1,43 @@
-//! Skeleton.
+//! The Services of a Kubernetes cluster as a [`Source`](consul_sync_core::Source) of services.
+//!
+//! [`KubeSource`] watches the kinds of objects that its [`ExportSettings`] need and says which services follow from
+//! them, one key at a time. It is made of layers that can be used alone:
+//!
+//! | layer | what it does | I/O |
+//! | --- | --- | --- |
+//! | watch | lists and follows one kind of object, and stands what goes wrong with that | all of it |
+//! | [`slim`] | decodes what is used of an object, so that one bad field spoils one object | none |
+//! | [`Index`] | holds all objects, and says which services changed | none |
+//! | [`translate`] | says what service follows from some objects | none |
+//!
+//! [`Rights`] and [`preflight`] say what must be granted for it; [`owner`] reads the identity of the cluster.
+//!
+//! Nothing here knows Consul: services, addresses and checks are those of `consul-sync-core`. Nothing is written to
+//! the cluster.
+//!
+//! # Examples
+//! ```
+//! use consul_sync_core::{Event, Source};
+//! use consul_sync_k8s::{ExportSettings, KubeSource, testing::FakeCluster};
+//! use futures::StreamExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = FakeCluster::new();
+//! cluster.put(serde_json::json!({
+//!     "apiVersion": "v1", "kind": "Service",
+//!     "metadata": {"namespace": "default", "name": "web"},
+//!     "spec": {"externalIPs": ["192.0.2.1"], "ports": [{"port": 80}]},
+//! }));
+//! let mut events = KubeSource::new(cluster.client(), ExportSettings::default()).watch();
+//! while let Some(event) = events.next().await {
+//!     if let Event::Upserted(key, service) = event? {
+//!         assert_eq!(key.to_string(), "default/web");
+//!         assert_eq!(service.instances[0].address.to_string(), "192.0.2.1");
+//!         break;
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
 
 mod annotations;
 mod identity;
@@ -15,8 +54,8 @@ pub mod testing;
 pub mod translate;
 mod watch;
 
-pub use index::{Change, Index, Update, Work};
 pub use identity::owner;
+pub use index::{Change, Index, Update, Work};
 pub use preflight::{Finding, preflight};
 pub use rights::{Right, Rights, Subject, Verb};
 pub use selector::{InvalidSelector, Selector};
