@@ -68,7 +68,7 @@ pub struct ExportSettings {
     pub consul_namespaces: ConsulNamespaces,
 }
 
-/// The kinds of objects that must be watched under some settings.
+/// The kinds of objects that must be watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -79,7 +79,7 @@ pub struct Needs {
     pub services: bool,
     /// EndpointSlices: always.
     pub slices: bool,
-    /// Nodes: unless NodePort Services are not exported.
+    /// Nodes: for NodePort Services, unless they are not exported.
     pub nodes: bool,
     /// Ingresses: when they take the place of endpoints.
     pub ingresses: bool,
@@ -116,7 +116,8 @@ impl ExportSettings {
         Self::default()
     }
 
-    /// The kinds that must be watched.
+    /// The kinds that these settings may need. Of these, nodes are not needed before a Service comes up that
+    /// follows them; see [`Index::needs`](crate::Index::needs).
     pub fn needs(&self) -> Needs {
         Needs {
             services: true,
@@ -136,18 +137,6 @@ impl ExportSettings {
         match &self.source_namespace {
             Some(only) => only == namespace,
             None => lists(&self.allow_namespaces),
-        }
-    }
-
-    /// The one namespace that can be exported, when there is only one: then rights in it are enough to watch
-    /// what lives in namespaces.
-    pub fn single_namespace(&self) -> Option<&str> {
-        if self.source_namespace.is_some() {
-            return self.source_namespace.as_deref();
-        }
-        match (self.allow_namespaces.first(), self.allow_namespaces.len()) {
-            (Some(only), 1) if only != ALL => Some(only),
-            _ => None,
         }
     }
 }

@@ -86,18 +86,6 @@ fn only_kinds_that_are_used_are_needed() {
 }
 
 #[test]
-fn one_namespace_is_enough_to_watch_when_only_one_can_be_exported() {
-    let mut settings = ExportSettings::new();
-    assert_eq!(settings.single_namespace(), None);
-    settings.allow_namespaces = names(&["a", "b"]);
-    assert_eq!(settings.single_namespace(), None);
-    settings.allow_namespaces = names(&["a"]);
-    assert_eq!(settings.single_namespace(), Some("a"));
-    settings.source_namespace = Some("c".to_owned());
-    assert_eq!(settings.single_namespace(), Some("c"));
-}
-
-#[test]
 fn node_ports_read_back_what_they_print_and_refuse_the_rest_by_name() {
     for value in NodePorts::ALL {
         assert_eq!(value.to_string().parse(), Ok(value));
