@@ -163,7 +163,7 @@ pub(super) fn fresh_store(identity: &Identity) -> Store {
         skip_node_update: false,
     };
     let mut store = Store::starting_at(FIRST_INDEX);
-    let admitted = register::pre_check(&store, &mut own, &Access::full());
+    let admitted = register::pre_check(&store, &mut own, &Access::full(), identity);
     let (written, _) = store.entry(false, |store, index| register::run(store, index, own));
     debug_assert!(
         admitted.is_ok() && written.is_ok(),

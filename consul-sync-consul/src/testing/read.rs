@@ -406,12 +406,25 @@ fn service_health(
         }
     }
     if query.index > 0 {
-        // Views are sorted by names as they are spelled, tables by folded ones.
+        // Views are sorted by names as they are spelled, tables by folded ones. And a view's objects have been through an
+        // encoding that does not know empty tables.
         found.retain(|(healthy, _)| *healthy || !passing);
         let key = |value: &Value| {
             [&value["Node"]["Node"], &value["Service"]["ID"]].map(ToString::to_string)
         };
         found.sort_by_cached_key(|(_, value)| key(value));
+        for (_, value) in &mut found {
+            for (object, table) in [
+                ("Service", "Meta"),
+                ("Node", "Meta"),
+                ("Node", "TaggedAddresses"),
+            ] {
+                let table = &mut value[object][table];
+                if table.as_object().is_some_and(serde_json::Map::is_empty) {
+                    *table = Value::Null;
+                }
+            }
+        }
     } else if passing {
         keep_passing(&mut found);
     }

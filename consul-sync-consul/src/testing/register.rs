@@ -4,6 +4,7 @@ use super::acl::Access;
 use super::decode::{Decoded, Fields, first_value, list};
 use super::model::{Check, Instance, Node, folded};
 use super::request::{self, check_fields, register_service};
+use super::server::Identity;
 use super::store::{Store, Written};
 
 /// Body of a registration.
@@ -100,6 +101,7 @@ pub(super) fn pre_check(
     store: &Store,
     registration: &mut Registration,
     access: &Access,
+    identity: &Identity,
 ) -> Written<()> {
     let Registration {
         node,
@@ -113,7 +115,7 @@ pub(super) fn pre_check(
     }
     if let Some(service) = service {
         service.node.clone_from(&node.node);
-        request::vet_service(service, access)?;
+        request::vet_service(service, access, identity)?;
     }
     for check in checks.iter_mut() {
         if check.node.is_empty() {
@@ -186,9 +188,10 @@ pub(super) fn run(store: &mut Store, index: u64, registration: Registration) -> 
             .map_err(|why| format!("failed inserting service: {why}"))?;
     }
     for check in checks {
+        let at = check.node.clone();
         store
             .set_check(index, check)
-            .map_err(|why| format!("failed inserting check on node \"{name}\": {why}"))?;
+            .map_err(|why| format!("failed inserting check on node \"{at}\": {why}"))?;
     }
     Ok(())
 }

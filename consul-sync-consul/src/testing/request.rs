@@ -12,6 +12,7 @@ use super::acl::Access;
 use super::answer::Answer;
 use super::decode::{DecodeError, Decoded, Fields, list};
 use super::model::{Check, Instance, NamedPort, Node, TaggedAddress, Weights};
+use super::server::Identity;
 use super::store::Written;
 
 /// Name of the only datacenter.
@@ -387,25 +388,37 @@ pub(super) fn vet_node(name: &str, id: &str) -> Written<()> {
     if name.is_empty() {
         return Err("Must provide node".to_owned());
     }
-    if !id.is_empty() && !is_uuid(id) {
-        return Err(format!(
-            "Bad node ID: uuid string is wrong length (got {}, expected 36)",
-            id.len()
-        ));
+    if id.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    fault_of_id(id).map_or(Ok(()), |fault| Err(format!("Bad node ID: {fault}")))
 }
 
-fn is_uuid(id: &str) -> bool {
+fn fault_of_id(id: &str) -> Option<&'static str> {
+    if id.len() != 36 {
+        return Some("uuid string is wrong length");
+    }
     let groups: Vec<_> = id.split('-').collect();
-    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+    let formed = groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
         && groups
             .iter()
-            .all(|group| group.bytes().all(|b| b.is_ascii_hexdigit()))
+            .all(|group| group.bytes().all(|b| b.is_ascii_hexdigit()));
+    (!formed).then_some("uuid is improperly formatted")
 }
 
-pub(super) fn vet_service(instance: &mut Instance, access: &Access) -> Written<()> {
+/// From 1.22 on; before that such a service gets as far as it can.
+const NAMELESS: &str = "service name (Service.Service) is required; both Service ID (Service.ID) and Service Name cannot \
+                        be empty";
+
+pub(super) fn vet_service(
+    instance: &mut Instance,
+    access: &Access,
+    identity: &Identity,
+) -> Written<()> {
     vet_ports(instance)?;
+    if instance.id.is_empty() && instance.service.is_empty() && identity.is_1_22() {
+        return Err(NAMELESS.to_owned());
+    }
     if instance.id.is_empty() {
         instance.id.clone_from(&instance.service);
     }

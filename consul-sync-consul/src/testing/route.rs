@@ -302,7 +302,7 @@ async fn transaction(
     }
     Query::read(&parts.uri)?.reachable()?;
     let access = access(shared, parts)?;
-    let mut refused = txn::pre_check(&mut ops, &access);
+    let mut refused = txn::pre_check(&mut ops, &access, &shared.identity);
     refused.extend(
         refusal
             .into_iter()
@@ -339,7 +339,8 @@ async fn registration(shared: &Shared, parts: &Parts, body: Incoming) -> Result<
     Query::read(&parts.uri)?.reachable()?;
     let access = access(shared, parts)?;
     let mut state = shared.state();
-    register::pre_check(&state.store, &mut registration, &access).map_err(refusal)?;
+    register::pre_check(&state.store, &mut registration, &access, &shared.identity)
+        .map_err(refusal)?;
     let result = write(shared, &mut state, |store, index| {
         register::run(store, index, registration)
     });

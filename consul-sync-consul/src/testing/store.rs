@@ -66,6 +66,9 @@ pub(super) struct Change {
     pub(super) events: Vec<Event>,
 }
 
+/// Consul's words for a lookup by an empty name.
+pub(super) const MISSING_KEY: &str = "index error: object is missing a value for this index";
+
 /// Failure of a write, in Consul's words.
 pub(super) type Written<T> = Result<T, String>;
 

@@ -9,7 +9,7 @@ use super::fault::{Operation, Refusal};
 use super::model::{Check, Instance, Node};
 use super::request::{self, check_fields, node_fields};
 use super::server::Identity;
-use super::store::{Store, Written};
+use super::store::{MISSING_KEY, Store, Written};
 use super::view;
 
 /// Largest body of a transaction, in bytes.
@@ -192,10 +192,10 @@ pub(super) fn writes(ops: &[TxnOp]) -> bool {
 }
 
 /// What Consul refuses before it makes a raft entry; fills in the IDs that default to names.
-pub(super) fn pre_check(ops: &mut [TxnOp], access: &Access) -> Vec<TxnError> {
+pub(super) fn pre_check(ops: &mut [TxnOp], access: &Access, identity: &Identity) -> Vec<TxnError> {
     let mut errors = Vec::new();
     for (at, op) in ops.iter_mut().enumerate() {
-        if let Err(what) = pre_check_one(op, access) {
+        if let Err(what) = pre_check_one(op, access, identity) {
             errors.push(TxnError { at, what });
         }
     }
@@ -213,7 +213,7 @@ pub(super) fn judge(ops: &[TxnOp], refusal: &Refusal) -> Vec<TxnError> {
         .collect()
 }
 
-fn pre_check_one(op: &mut TxnOp, access: &Access) -> Written<()> {
+fn pre_check_one(op: &mut TxnOp, access: &Access, identity: &Identity) -> Written<()> {
     let verb = op.verb();
     let kind = match &op.subject {
         Subject::Node(_) => "node",
@@ -232,7 +232,7 @@ fn pre_check_one(op: &mut TxnOp, access: &Access) -> Written<()> {
             request::vet_node(&node.node, &node.id)?;
             access.node_write(&node.node)
         }
-        Subject::Service(instance) => request::vet_service(instance, access),
+        Subject::Service(instance) => request::vet_service(instance, access, identity),
         Subject::Check(check) => {
             request::default_check_id(check);
             if check.service_id.is_empty() {
@@ -285,11 +285,12 @@ fn run_node(
     match verb {
         Verb::Get => {}
         Verb::Set => store.set_node(index, node.clone())?,
-        Verb::Cas => {
-            if !store.set_node_if(index, node.clone())? {
-                return Err(format!("failed to set node {name:?}, index is stale"));
-            }
-        }
+        Verb::Cas => match store.set_node_if(index, node.clone()) {
+            Ok(true) => {}
+            Ok(false) => return Err(format!("failed to set node {name:?}, index is stale")),
+            // As for checks.
+            Err(_) => {}
+        },
         Verb::Delete => {
             store.remove_node(index, name);
             return Ok(None);
@@ -307,7 +308,7 @@ fn run_node(
         store.node_by_id(&node.id)
     };
     let Some(found) = found else {
-        return Err(format!("node {name:?} doesn't exist"));
+        return missing(verb, || format!("node {name:?} doesn't exist"));
     };
     Ok(access
         .can_read_node(&found.node)
@@ -361,16 +362,28 @@ fn run_check(
     access: &Access,
 ) -> Written<Option<Value>> {
     let (node, id) = (&op.node, &op.check_id);
+    if node.is_empty() || id.is_empty() {
+        let lookup = match verb {
+            Verb::Get | Verb::Cas => "failed check lookup",
+            Verb::Set => "failed health check lookup",
+            Verb::Delete => "check lookup failed",
+            Verb::DeleteCas => "check lookup failed: failed check lookup",
+        };
+        return Err(format!("{lookup}: {MISSING_KEY}"));
+    }
     match verb {
         Verb::Get => {}
         Verb::Set => store.set_check(index, op.clone())?,
-        Verb::Cas => {
-            if !store.set_check_if(index, op.clone())? {
+        Verb::Cas => match store.set_check_if(index, op.clone()) {
+            Ok(true) => {}
+            Ok(false) => {
                 return Err(format!(
                     "failed to set check {id:?} on node {node:?}, index is stale"
                 ));
             }
-        }
+            // Consul forgets the reason and answers with the check as it is, or with nothing: no error.
+            Err(_) => {}
+        },
         Verb::Delete => {
             store.remove_check(index, node, id);
             return Ok(None);
@@ -385,7 +398,9 @@ fn run_check(
         }
     }
     let Some(found) = store.check(node, id) else {
-        return Err(format!("check {id:?} on node {node:?} doesn't exist"));
+        return missing(verb, || {
+            format!("check {id:?} on node {node:?} doesn't exist")
+        });
     };
     let readable = if found.service_name.is_empty() {
         access.can_read_node(&found.node)
@@ -393,6 +408,15 @@ fn run_check(
         access.can_read_service(&found.service_name)
     };
     Ok(readable.then(|| json!({ "Check": view::check(found) })))
+}
+
+/// Only a read minds that there is nothing.
+fn missing(verb: Verb, why: impl FnOnce() -> String) -> Written<Option<Value>> {
+    if verb == Verb::Get {
+        Err(why())
+    } else {
+        Ok(None)
+    }
 }
 
 // ---- answering --------------------------------------------------------------------------------------------------------

@@ -190,7 +190,7 @@ async fn rights(version: ConsulVersion) -> Tested {
             Side::new(real.url(), real_token, real.node()),
             Side::new(&fake.url(), fake_token, fake.agent_node()),
         )
-        .without_indexes_of_views()
+        .without_views()
     };
     fake.put_token("management", Rules::management());
     Side::new(real.url(), real.management_token(), real.node())

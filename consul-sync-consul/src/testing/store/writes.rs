@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::model::{Check, Instance, Node, Pairs, folded};
-use super::{Store, Table, Written};
+use super::{MISSING_KEY, Store, Table, Written};
 
 const MISSING_NODE: &str = "Missing node registration";
 const MISSING_SERVICE: &str = "Missing service registration";
@@ -282,6 +282,9 @@ impl Store {
 
     /// Writes a check.
     pub(in super::super) fn set_check(&mut self, index: u64, mut check: Check) -> Written<()> {
+        if check.node.is_empty() || check.check_id.is_empty() {
+            return Err(format!("failed health check lookup: {MISSING_KEY}"));
+        }
         if check.status.is_empty() {
             "critical".clone_into(&mut check.status);
         }

@@ -13,6 +13,8 @@ pub(crate) const CASES: &[Case] = &[
     ("limits of a transaction", limits),
     ("named ports", named_ports),
     ("gzip", gzip),
+    ("a failed cas of a check is no error", failed_check_cas),
+    ("checks without a node or an ID", nameless_checks),
 ];
 
 fn n1() -> Value {
@@ -205,6 +207,44 @@ fn named_ports() -> Vec<Step> {
     ]
 }
 
+/// Consul forgets why the check could not be written, and answers 200 with the check as it was.
+fn failed_check_cas() -> Vec<Step> {
+    let at = |node: &str, owner: &str, index: Value| {
+        check(
+            "cas",
+            json!({ "Node": node, "CheckID": "~ns/web-1", "Name": "c", "Status": "passing", "ServiceID": owner, "ModifyIndex": index }),
+        )
+    };
+    vec![
+        Step::txn(vec![at("~none", "~web-1", json!(0))]),
+        Step::txn(vec![node("set", n1())]),
+        Step::txn(vec![at("~n1", "~web-1", json!(0))]),
+        Step::txn(vec![
+            service("set", "~n1", web("~web-1")),
+            at("~n1", "~web-1", json!(0)),
+        ]),
+        Step::txn(vec![at("~n1", "~gone", json!("current"))]),
+        Step::txn(vec![at("~n1", "~web-1", json!(0))]),
+        Step::txn(vec![at("~n1", "~web-1", json!("stale"))]),
+        Step::txn(vec![at("~n1", "~web-1", json!("current"))]),
+    ]
+}
+
+fn nameless_checks() -> Vec<Step> {
+    let mut steps = world();
+    for verb in ["get", "set", "cas", "delete", "delete-cas"] {
+        for (at, id) in [("", "~c"), ("~n1", "")] {
+            let object =
+                json!({ "Node": at, "CheckID": id, "Status": "passing", "ModifyIndex": 0 });
+            steps.push(Step::txn(vec![check(verb, object)]));
+        }
+    }
+    steps.push(Step::register(
+        json!({ "Node": "~n1", "Address": "127.0.0.2", "Check": { "Status": "passing" } }),
+    ));
+    steps
+}
+
 /// Large enough to be worth it on both, however they indent.
 fn gzip() -> Vec<Step> {
     let many = (0..40).map(|n| service("set", "~n1", web(&format!("~web-{n}"))));
@@ -243,7 +283,6 @@ pub(crate) fn rights_tried() -> Vec<Step> {
         "/v1/catalog/service/~api",
         "/v1/health/node/~n1",
         "/v1/health/service/~web",
-        "/v1/health/service/~web?index=1&wait=20ms",
         "/v1/internal/ui/node/~n1",
     ]
     .map(Step::get)

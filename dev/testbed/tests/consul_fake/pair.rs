@@ -1,16 +1,18 @@
 //! Both servers, step by step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use futures::future::{join, join_all};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::side::{Seen, Side};
 use super::step::Step;
 
-/// How long a blocking read waits where nothing moves.
-const WAIT: &str = "40ms";
+/// How long a blocking read waits where nothing is expected to move.
+const UNMOVED: &str = "40ms";
+/// How long where something is.
+const MOVED: &str = "20s";
 /// Differences that are told of one sequence; the rest mostly follow from the first.
 const TOLD: usize = 4;
 /// How much of a request's body is shown.
@@ -21,12 +23,11 @@ pub(crate) struct Pair {
     real: Side,
     fake: Side,
     sequences: usize,
-    /// The index of a view that hides something depends on what the server still has in a cache.
-    views_vary: bool,
+    views: bool,
 }
 
 /// Where the fake is wrong.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Differences(Vec<String>);
 
 impl std::error::Error for Differences {}
@@ -54,14 +55,15 @@ impl Pair {
             real,
             fake,
             sequences: 0,
-            views_vary: false,
+            views: true,
         }
     }
 
-    /// For tokens that may not see everything.
-    pub(crate) fn without_indexes_of_views(self) -> Self {
+    /// Leaves views out. Consul fills a new one from a cache of some seconds, so that it may start
+    /// with what is no longer so, and shows each token what its view has been told.
+    pub(crate) fn without_views(self) -> Self {
         Self {
-            views_vary: true,
+            views: false,
             ..self
         }
     }
@@ -77,148 +79,166 @@ impl Pair {
     pub(crate) async fn run_as(&mut self, prefix: &str, steps: &[Step]) -> Result<(), Differences> {
         self.real.forget();
         self.fake.forget();
-        let mut found = Differences(Vec::new());
-        let looks = looks();
+        let views = self.views && !respells(steps);
+        let mut run = Run {
+            pair: self,
+            prefix,
+            looks: looks(views),
+            at: 0,
+            found: Differences::default(),
+        };
         // What was there before is step 0, whatever its indexes.
-        let mut last = self.look(&looks, prefix, 0, &mut found).await;
-        for (at, step) in steps.iter().enumerate() {
-            self.compare(step, prefix, at + 1, &mut found).await;
+        let mut last = run.look().await;
+        run.make_views().await;
+        for step in steps {
+            run.at += 1;
+            run.compare(step).await;
             if step.writes() {
-                let now = self.look(&looks, prefix, at + 1, &mut found).await;
-                self.block(&looks, prefix, at + 1, &last, &mut found).await;
+                let now = run.look().await;
+                run.block(&last).await;
                 last = now;
             }
         }
-        if found.0.is_empty() {
+        if run.found.0.is_empty() {
             Ok(())
         } else {
-            Err(found)
+            Err(run.found)
         }
     }
+}
 
-    async fn look(
-        &mut self,
-        looks: &[Step],
-        prefix: &str,
-        at: usize,
-        found: &mut Differences,
-    ) -> Vec<Indexes> {
-        let mut indexes = Vec::with_capacity(looks.len());
-        for look in looks {
-            indexes.push(self.compare(look, prefix, at, found).await);
+// ---- one sequence ----
+
+struct Run<'a> {
+    pair: &'a mut Pair,
+    prefix: &'a str,
+    looks: Vec<Look>,
+    /// The step, from 1.
+    at: usize,
+    found: Differences,
+}
+
+impl Run<'_> {
+    /// Reads everything.
+    async fn look(&mut self) -> Vec<Indexes> {
+        let mut indexes = Vec::with_capacity(self.looks.len());
+        for at in 0..self.looks.len() {
+            indexes.push(self.compare(&self.looks[at].step()).await);
         }
         indexes
     }
 
-    /// Reads everything again, blocking past the indexes from before the step.
-    async fn block(
-        &mut self,
-        looks: &[Step],
-        prefix: &str,
-        at: usize,
-        last: &[Indexes],
-        found: &mut Differences,
-    ) {
-        let past = |look: &Step, index: Option<u64>| {
-            let glue = if look.path.contains('?') { '&' } else { '?' };
-            Step::get(format!(
-                "{}{glue}index={}&wait={WAIT}",
-                look.path,
-                index.unwrap_or(1)
-            ))
-        };
-        let requests: Vec<_> = looks
+    /// The first blocking read of a service's health makes a view, which is empty until it is fed.
+    async fn make_views(&mut self) {
+        let views: Vec<_> = self
+            .looks
             .iter()
-            .zip(last)
-            .map(|(look, indexes)| (past(look, indexes.real), past(look, indexes.fake)))
+            .filter(|look| look.is_view() && look.blocking)
+            .cloned()
             .collect();
-        let (real, fake) = (&self.real, &self.fake);
-        let answers = join_all(requests.iter().map(|(of_real, of_fake)| {
-            join(real.send(of_real, prefix), fake.send(of_fake, prefix))
-        }))
-        .await;
-        for ((request, _), (real, fake)) in requests.iter().zip(answers) {
-            self.judge(request, at, real, fake, found);
+        for view in views {
+            self.compare(&view.past(Some(1), MOVED)).await;
         }
     }
 
-    async fn compare(
-        &mut self,
-        step: &Step,
-        prefix: &str,
-        at: usize,
-        found: &mut Differences,
-    ) -> Indexes {
-        let (real, fake) = join(self.real.send(step, prefix), self.fake.send(step, prefix)).await;
+    /// Reads everything again, blocking past the indexes from before the step.
+    async fn block(&mut self, last: &[Indexes]) {
+        let asked: Vec<_> = self
+            .looks
+            .iter()
+            .zip(last)
+            .filter(|(look, _)| look.blocking)
+            .collect();
+        let (fake, prefix) = (&self.pair.fake, self.prefix);
+        let of_fake = asked.iter().map(|(look, indexes)| {
+            let request = look.past(indexes.fake, UNMOVED);
+            async move { fake.send(&request, prefix).await }
+        });
+        let of_fake = join_all(of_fake).await;
+        // Where the fake's index moved, the real one's has to as well, and gets all the time it
+        // needs; where not, waiting longer would show nothing more.
+        let real = &self.pair.real;
+        let of_real = asked.iter().zip(&of_fake).map(|((look, indexes), fake)| {
+            let wait = if fake.index > indexes.fake {
+                MOVED
+            } else {
+                UNMOVED
+            };
+            let request = look.past(indexes.real, wait);
+            async move { (real.send(&request, prefix).await, request) }
+        });
+        let of_real = join_all(of_real).await;
+        for ((real, request), fake) in of_real.into_iter().zip(of_fake) {
+            self.judge(&request, real, fake);
+        }
+    }
+
+    async fn compare(&mut self, step: &Step) -> Indexes {
+        let (real, fake) = join(
+            self.pair.real.send(step, self.prefix),
+            self.pair.fake.send(step, self.prefix),
+        )
+        .await;
         let indexes = Indexes {
             real: real.index,
             fake: fake.index,
         };
-        self.judge(step, at, real, fake, found);
+        self.judge(step, real, fake);
         indexes
     }
 
-    fn judge(&mut self, step: &Step, at: usize, real: Seen, fake: Seen, found: &mut Differences) {
-        let mut real = self.real.normalised(real, &step.path, at);
-        let mut fake = self.fake.normalised(fake, &step.path, at);
-        if self.views_vary
-            && real
-                .headers
-                .get("x-consul-query-backend")
-                .is_some_and(|backend| backend == "streaming")
-        {
-            real.headers.remove("x-consul-index");
-            fake.headers.remove("x-consul-index");
-        }
+    fn judge(&mut self, step: &Step, real: Seen, fake: Seen) {
+        let real = self.pair.real.normalised(real, &step.path, self.at);
+        let fake = self.pair.fake.normalised(fake, &step.path, self.at);
         if real == fake {
             return;
         }
-        let body = step
-            .body
-            .as_ref()
-            .map(ToString::to_string)
-            .or_else(|| step.raw.clone())
-            .unwrap_or_default();
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  status {} and {}", real.status, fake.status);
-        let (of_real, of_fake) = (headers(&real.headers), headers(&fake.headers));
-        told(&of_real, &of_fake, "header", &mut text);
-        told(&real.body, &fake.body, "body", &mut text);
-        if found.0.iter().any(|told| told.ends_with(&text)) {
+        tell(
+            &headers(&real.headers),
+            &headers(&fake.headers),
+            "header",
+            &mut text,
+        );
+        tell(&real.body, &fake.body, "body", &mut text);
+        if self.found.0.iter().any(|told| told.ends_with(&text)) {
             return;
         }
-        let shown = &body[..body.len().min(SHOWN)];
-        let text = format!("step {at}: {} {} {shown}\n{text}", step.method, step.path);
-        found.0.push(text);
+        let body = step.text();
+        let shown: String = body.chars().take(SHOWN).collect();
+        let text = format!(
+            "step {}: {} {} {shown}\n{text}",
+            self.at, step.method, step.path
+        );
+        self.found.0.push(text);
     }
 }
 
 fn headers(headers: &BTreeMap<String, String>) -> Value {
-    headers
+    let fields = headers
         .iter()
-        .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
+        .map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+    fields.collect::<Map<_, _>>().into()
 }
 
 /// Where two values differ: `PATH: REAL, not FAKE`.
-fn told(real: &Value, fake: &Value, path: &str, text: &mut String) {
+fn tell(real: &Value, fake: &Value, path: &str, text: &mut String) {
     match (real, fake) {
         (real, fake) if real == fake => {}
         (Value::Object(of_real), Value::Object(of_fake)) => {
-            let keys: std::collections::BTreeSet<_> =
-                of_real.keys().chain(of_fake.keys()).collect();
+            let keys: BTreeSet<_> = of_real.keys().chain(of_fake.keys()).collect();
+            let absent = Value::from("(absent)");
             for key in keys {
-                let absent = Value::from("(absent)");
                 let [real, fake] =
                     [of_real, of_fake].map(|fields| fields.get(key).unwrap_or(&absent));
-                told(real, fake, &format!("{path}.{key}"), text);
+                tell(real, fake, &format!("{path}.{key}"), text);
             }
         }
         (Value::Array(of_real), Value::Array(of_fake)) if of_real.len() == of_fake.len() => {
             for (at, (real, fake)) in of_real.iter().zip(of_fake).enumerate() {
-                told(real, fake, &format!("{path}[{at}]"), text);
+                tell(real, fake, &format!("{path}[{at}]"), text);
             }
         }
         (real, fake) => {
@@ -227,8 +247,38 @@ fn told(real: &Value, fake: &Value, path: &str, text: &mut String) {
     }
 }
 
-/// Everything that is read after each step.
-fn looks() -> Vec<Step> {
+// ---- what is read after each step ----
+
+#[derive(Clone, Debug)]
+struct Look {
+    path: String,
+    /// Whether it is also read blocking.
+    blocking: bool,
+}
+
+impl Look {
+    fn step(&self) -> Step {
+        Step::get(self.path.as_str())
+    }
+
+    /// A blocking read past `index`.
+    fn past(&self, index: Option<u64>, wait: &str) -> Step {
+        let glue = if self.path.contains('?') { '&' } else { '?' };
+        Step::get(format!(
+            "{}{glue}index={}&wait={wait}",
+            self.path,
+            index.unwrap_or(1)
+        ))
+    }
+
+    /// Whether a blocking read is answered by a view.
+    fn is_view(&self) -> bool {
+        self.path.starts_with("/v1/health/service/")
+    }
+}
+
+/// Everything, with views read blocking or not.
+fn looks(views: bool) -> Vec<Look> {
     let mut paths = vec![
         "/v1/catalog/nodes".to_owned(),
         "/v1/catalog/services".to_owned(),
@@ -250,5 +300,24 @@ fn looks() -> Vec<Step> {
         }
         paths.push(format!("/v1/health/service/{service}?passing"));
     }
-    paths.into_iter().map(Step::get).collect()
+    let look = |path| Look {
+        path,
+        blocking: true,
+    };
+    let mut looks: Vec<_> = paths.into_iter().map(look).collect();
+    for look in &mut looks {
+        look.blocking = views || !look.is_view();
+    }
+    looks
+}
+
+/// Whether a node or an instance changes case: a view then keeps both spellings, which the fake
+/// does not copy.
+fn respells(steps: &[Step]) -> bool {
+    let respelled = |step: &Step| {
+        ["\"~N1\"", "\"~WEB-1\""]
+            .iter()
+            .any(|name| step.text().contains(name))
+    };
+    steps.iter().any(respelled)
 }

@@ -20,10 +20,18 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn op() -> impl Strategy<Value = Value> {
     prop_oneof![
-        2 => (verb(), node_object()).prop_map(|(verb, object)| node(verb, object)),
+        2 => (verb(), node_object()).prop_map(|(verb, object)| node(verb, asked_by(verb, object))),
         5 => (verb(), node_name(), service_object()).prop_map(|(verb, at, object)| service(verb, at, object)),
         3 => (verb(), check_object()).prop_map(|(verb, object)| check(verb, object)),
     ]
+}
+
+/// A node is looked up by the start of an ID; what that may look like is not the fake's concern.
+fn asked_by(verb: &str, mut object: Value) -> Value {
+    if verb == "get" && object["ID"] == "not-a-uuid" {
+        object["ID"] = Value::Null;
+    }
+    object
 }
 
 // ---- names ----
@@ -106,12 +114,23 @@ fn address() -> impl Strategy<Value = &'static str> {
     prop_oneof![5 => Just("10.0.0.1"), 3 => Just("10.0.0.2"), 1 => Just(""), 1 => Just("0.0.0.0"), 1 => Just("::")]
 }
 
+fn node_id() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        9 => Just(Value::Null),
+        1 => Just(json!("aaaaaaaa-1111-2222-3333-#")),
+        1 => Just(json!("bbbbbbbb-1111-2222-3333-#")),
+        1 => Just(json!("not-a-uuid")),
+    ]
+}
+
 fn node_object() -> impl Strategy<Value = Value> {
     let tagged = prop_oneof![3 => Just(Value::Null), 1 => Just(json!({})), 1 => Just(json!({ "lan": "10.0.0.9" }))];
-    (node_name(), prop_oneof![Just("127.0.0.2"), Just("127.0.0.3")], meta(), tagged, index()).prop_map(
-        |(name, address, meta, tagged, index)| {
+    let address = prop_oneof![Just("127.0.0.2"), Just("127.0.0.3")];
+    (node_name(), address, meta(), tagged, index(), node_id()).prop_map(
+        |(name, address, meta, tagged, index, id)| {
             json!({
-                "Node": name, "Address": address, "Meta": meta, "TaggedAddresses": tagged, "ModifyIndex": index,
+                "ID": id, "Node": name, "Address": address, "Meta": meta, "TaggedAddresses": tagged,
+                "ModifyIndex": index,
             })
         },
     )
@@ -158,6 +177,19 @@ fn without_index(mut object: Value) -> Value {
     object
 }
 
+/// What a registration knows and a transaction does not.
+fn extra() -> impl Strategy<Value = Option<(&'static str, Value)>> {
+    let one = json!([{ "Name": "http", "Port": 80, "Default": true }]);
+    let two =
+        json!([{ "Name": "http", "Port": 80, "Default": true }, { "Name": "admin", "Port": 81 }]);
+    prop_oneof![
+        8 => Just(None),
+        1 => Just(Some(("SocketPath", json!("/run/web.sock")))),
+        1 => Just(Some(("Ports", one))),
+        1 => Just(Some(("Ports", two))),
+    ]
+}
+
 fn registration() -> impl Strategy<Value = Value> {
     let checks = prop::collection::vec(check_object().prop_map(without_index), 0..3);
     (
@@ -165,14 +197,18 @@ fn registration() -> impl Strategy<Value = Value> {
         prop::option::of(service_object()),
         checks,
         prop::bool::ANY,
+        extra(),
     )
-        .prop_map(|(node, service, checks, skip)| {
+        .prop_map(|(node, service, checks, skip, extra)| {
             let mut body = json!({
-                "Node": node["Node"], "Address": node["Address"], "NodeMeta": node["Meta"],
+                "ID": node["ID"], "Node": node["Node"], "Address": node["Address"], "NodeMeta": node["Meta"],
                 "TaggedAddresses": node["TaggedAddresses"], "SkipNodeUpdate": skip,
             });
             if let Some(service) = service {
                 body["Service"] = without_index(service);
+                if let Some((field, value)) = extra {
+                    body["Service"][field] = value;
+                }
             }
             if !checks.is_empty() {
                 body["Checks"] = checks.into();

@@ -1,6 +1,7 @@
 //! One operation of a sequence, in a form that fits both servers.
 //!
-//! `~` in a text stands for the sequence's own prefix, so that sequences on one server do not meet.
+//! `~` in a text stands for the sequence's own prefix, so that sequences on one server do not meet,
+//! and `#` for the last part of a node ID of its own.
 //! A `ModifyIndex` in a transaction is `"current"`, `"stale"` or a number; the first two are made
 //! a number by each side, from what it holds.
 
@@ -66,6 +67,12 @@ impl Step {
         Self::put("/v1/catalog/deregister", body)
     }
 
+    /// The body as text.
+    pub(crate) fn text(&self) -> String {
+        let json = self.body.as_ref().map(ToString::to_string);
+        json.or_else(|| self.raw.clone()).unwrap_or_default()
+    }
+
     /// Whether the step may have changed something.
     pub(crate) fn writes(&self) -> bool {
         self.method == "PUT"
@@ -87,10 +94,15 @@ pub(crate) fn check(verb: &str, check: Value) -> Value {
     json!({ "Check": { "Verb": verb, "Check": check } })
 }
 
-/// Puts the prefix in.
+/// Puts the prefix in, and its number where a node ID wants one.
 pub(crate) fn prefixed(value: &Value, prefix: &str) -> Value {
     match value {
-        Value::String(text) => text.replace('~', prefix).into(),
+        Value::String(text) => {
+            let digits: String = prefix.chars().filter(char::is_ascii_digit).collect();
+            text.replace('~', prefix)
+                .replace('#', &format!("{digits:0>12}"))
+                .into()
+        }
         Value::Array(items) => items.iter().map(|item| prefixed(item, prefix)).collect(),
         Value::Object(fields) => fields
             .iter()
