@@ -10,7 +10,7 @@ use std::{
 use consul_sync_testbed::Client;
 use serde_json::{Value, json};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 
 /// The node that consul-sync registers on.
 pub(crate) const NODE: &str = "k8s-sync";
@@ -77,6 +77,15 @@ impl Catalog {
     /// The instances of one service, by place.
     pub(crate) async fn of(&self, service: &str) -> Result<Vec<Instance>> {
         Ok(self.read(service, 0).await?.0)
+    }
+
+    /// The instances of one service, of which there is one at least.
+    pub(crate) async fn some_of(&self, service: &str) -> Result<Vec<Instance>> {
+        let instances = self.of(service).await?;
+        ensure(!instances.is_empty(), || {
+            format!("{service} is not in Consul")
+        })?;
+        Ok(instances)
     }
 
     /// Makes a change and waits until the instances of a service are as wanted. The answer is how long that took, from
@@ -171,13 +180,12 @@ impl Instance {
             .iter()
             .filter(|check| check["ServiceID"] == service["ID"])
             .collect();
-        let health = match own.iter().map(|check| text(&check["Status"])).max() {
-            None => Health::Unchecked,
-            // Alphabetical order is that of Consul's own states but for "critical", which is the only other one here.
-            Some("passing") if own.iter().all(|check| check["Status"] == "passing") => {
-                Health::Passing
-            }
-            Some(_) => Health::Critical,
+        let health = if own.is_empty() {
+            Health::Unchecked
+        } else if own.iter().all(|check| check["Status"] == "passing") {
+            Health::Passing
+        } else {
+            Health::Critical
         };
         let meta = service["Meta"].as_object().into_iter().flatten();
         Self {

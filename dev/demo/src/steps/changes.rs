@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     catalog::Health,
-    error::{Error, Result, ensure},
+    error::{Result, ensure},
     report::Shown,
     stage::Stage,
     world::{Exposed, annotation, balanced_at, later},
@@ -135,13 +135,4 @@ fn is_at(place: &str, address: &str) -> bool {
     place
         .rsplit_once(':')
         .is_some_and(|(host, _)| host == address)
-}
-
-/// Our instances of a service, of which there is one at least.
-pub(super) async fn some(stage: &Stage, name: &str) -> Result<Vec<crate::catalog::Instance>> {
-    let instances = stage.catalog().of(name).await?;
-    if instances.is_empty() {
-        return Err(Error::wrong(format!("{name} is not in Consul")));
-    }
-    Ok(instances)
 }

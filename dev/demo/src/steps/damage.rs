@@ -13,11 +13,7 @@ const THEIRS: (&str, (&str, u16)) = ("cart-on-metal", ("192.0.2.99", 8080));
 
 /// One of our instances is deregistered, and comes back.
 pub(super) async fn deregister(stage: &mut Stage) -> Result<Shown> {
-    let before = changes::some(stage, "cart").await?;
-    let lost = before
-        .first()
-        .ok_or_else(|| Error::wrong("cart is not in Consul"))?
-        .clone();
+    let lost = stage.catalog().some_of("cart").await?.swap_remove(0);
     let took = stage
         .catalog()
         .until("cart", stage.catalog().deregister(&lost.id), |instances| {

@@ -7,14 +7,13 @@ use crate::{
     error::{Result, ensure},
     report::Shown,
     stage::Stage,
-    steps::changes,
 };
 
 /// The addresses of a service: healthy instances alone.
 pub(super) async fn addresses(stage: &mut Stage, server: SocketAddr) -> Result<Shown> {
     let name = "cart.service.consul";
     let found = dns::ask(server, name, Kind::A).await?.addresses();
-    let instances = changes::some(stage, "cart").await?;
+    let instances = stage.catalog().some_of("cart").await?;
     let healthy = instances
         .iter()
         .filter(|instance| instance.is_healthy())
@@ -41,7 +40,7 @@ pub(super) async fn ports(stage: &mut Stage, server: SocketAddr) -> Result<Shown
     let name = "orders-api.service.consul";
     let found = dns::ask(server, name, Kind::Srv).await?.places();
     let found: Vec<_> = found.iter().map(ToString::to_string).collect();
-    let instances = changes::some(stage, "orders-api").await?;
+    let instances = stage.catalog().some_of("orders-api").await?;
     let expected: Vec<_> = instances
         .iter()
         .map(|instance| instance.place.clone())
