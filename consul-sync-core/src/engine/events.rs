@@ -8,7 +8,9 @@ use crate::{Event, Held, Key, Layout, Service, Side, Slot};
 impl<L: Layout> Engine<L> {
     /// Takes an event of the desired side. Cost: O(instances of that service).
     pub fn source_event(&mut self, event: Event<Key, Arc<Service>>, now: Duration) {
-        self.clear_error(Side::Source);
+        if shows_recovery(&event, self.desired.listing.is_open()) {
+            self.clear_error(Side::Source);
+        }
         match event {
             Event::RelistStarted => self.desired.listing.start(),
             Event::Upserted(key, service) => self.upsert(&key, service, now),
@@ -37,7 +39,9 @@ impl<L: Layout> Engine<L> {
 
     /// Takes an event of the actual side. Cost: O(records in that slot).
     pub fn sink_event(&mut self, event: Event<Slot, Held<L::Record>>, now: Duration) {
-        self.clear_error(Side::Sink);
+        if shows_recovery(&event, self.actual.listing.is_open()) {
+            self.clear_error(Side::Sink);
+        }
         match event {
             Event::RelistStarted => self.actual.start(),
             Event::Upserted(slot, held) => self.observe(&slot, held),
@@ -162,5 +166,15 @@ impl<L: Layout> Engine<L> {
         for slot in held {
             self.slots.touch(&slot, None);
         }
+    }
+}
+
+/// Whether a side that had failed works again: a change or the end of a listing shows it. The start of a listing,
+/// or a part of one, comes with every try.
+fn shows_recovery<K, T>(event: &Event<K, T>, is_listing: bool) -> bool {
+    match event {
+        Event::RelistStarted => false,
+        Event::RelistDone => true,
+        Event::Upserted(..) | Event::Removed(_) | Event::Rejected(..) => !is_listing,
     }
 }

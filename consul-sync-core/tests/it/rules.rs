@@ -438,3 +438,26 @@ fn a_refused_write_says_nothing_of_what_was_listed() {
         "a write went through"
     );
 }
+
+#[test]
+fn only_a_whole_listing_or_a_change_after_it_shows_that_a_side_works_again() {
+    let sink = MemorySink::default();
+    let mut world = World::new(&sink, Settings::default());
+    let web = service("default/web", ["10.0.0.1"]);
+    let fail = |world: &mut World| {
+        let error = AdapterError::new(ErrorKind::Unavailable, "list services: connection refused");
+        world.engine.failed(Side::Source, &error);
+    };
+    let is_failing = |world: &World| world.engine.status().source.error.is_some();
+
+    fail(&mut world);
+    world.source(Event::RelistStarted);
+    assert!(is_failing(&world), "a try is no success");
+    world.source(Event::Upserted(web.key.clone(), Arc::new(web.clone())));
+    assert!(is_failing(&world), "a part may be all that comes");
+    world.source(Event::RelistDone);
+    assert!(!is_failing(&world));
+    fail(&mut world);
+    world.source(Event::Removed(web.key));
+    assert!(!is_failing(&world), "a change came");
+}
