@@ -142,3 +142,178 @@ pub(crate) fn assemble(
     };
     Some((Arc::new(record), version))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bytes::Bytes;
+    use consul_sync_core::Owner;
+    use http::{HeaderMap, StatusCode};
+    use proptest::{collection::btree_map, prelude::*};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        Call,
+        answer::{Answer, Body},
+    };
+
+    /// Instances by ID: name, port and version; and whether there is a check, with its version.
+    type Catalog = BTreeMap<String, (String, u16, u64, Option<u64>)>;
+
+    fn any_catalog() -> impl Strategy<Value = Catalog> {
+        let instance = ("[abA]", 1..3_u16, 1..4_u64, prop::option::of(1..4_u64));
+        btree_map("[a-e]", instance, 0..6)
+    }
+
+    fn answer(body: &Value) -> Answer {
+        let call = Call {
+            method: "GET",
+            path: "/".into(),
+            server: "test".into(),
+        };
+        let chunks = vec![Bytes::from(body.to_string())];
+        let body = Body::new(chunks, false, u64::MAX);
+        Answer::new(call, StatusCode::OK, HeaderMap::new(), body)
+    }
+
+    fn services(catalog: &Catalog) -> Answer {
+        // The content follows from the version, as it does in Consul.
+        let services: Vec<Value> = catalog
+            .iter()
+            .map(|(id, (name, port, version, _))| {
+                json!({"ID": id, "Service": name, "Port": u64::from(*port) * version,
+                    "ModifyIndex": version * 1000 + u64::from(*port) * 200 + u64::from(name.as_bytes()[0])})
+            })
+            .collect();
+        answer(&json!({"Node": {"Node": "n"}, "Services": services}))
+    }
+
+    fn checks(catalog: &Catalog, named_after: &Catalog) -> Answer {
+        let checks: Vec<Value> = catalog
+            .iter()
+            .filter_map(|(id, (.., check))| {
+                let name = &named_after.get(id)?.0;
+                let version = (*check)?;
+                Some(
+                    json!({"CheckID": format!("ns/{id}"), "ServiceID": id, "ServiceName": name,
+                    "Status": "passing", "Output": version.to_string(), "ModifyIndex": version}),
+                )
+            })
+            .collect();
+        answer(&json!(checks))
+    }
+
+    fn fresh(catalog: &Catalog) -> Table {
+        let mut table = Table::new(false);
+        table.read_services(&services(catalog), 1).unwrap();
+        table.read_checks(&checks(catalog, catalog), 1).unwrap();
+        table
+    }
+
+    fn content(table: &Table) -> BTreeMap<String, Vec<(Arc<Registration>, Version)>> {
+        let slots = table.slots.iter();
+        let entries = |entries: &Vec<Entry>| {
+            let pairs = entries.iter().map(|e| (Arc::clone(&e.record), e.version));
+            pairs.collect()
+        };
+        slots
+            .map(|(slot, list)| (slot.to_string(), entries(list)))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn reading_what_changed_gives_what_reading_everything_gives(
+            before in any_catalog(),
+            after in any_catalog(),
+            checks_first in any::<bool>(),
+        ) {
+            let mut table = fresh(&before);
+            let old = content(&table);
+            // A check bears the name that its instance had when it was written.
+            let read_checks = |table: &mut Table| {
+                table.read_checks(&checks(&after, &after), 2).unwrap().touched
+            };
+            let mut touched = BTreeSet::new();
+            if checks_first {
+                touched.extend(read_checks(&mut table));
+            }
+            touched.extend(table.read_services(&services(&after), 2).unwrap().1);
+            if !checks_first {
+                touched.extend(read_checks(&mut table));
+            }
+            let new = content(&table);
+            prop_assert_eq!(&new, &content(&fresh(&after)));
+            // Every slot that differs was reported.
+            let slots: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            for slot in slots {
+                if old.get(slot) != new.get(slot) {
+                    prop_assert!(touched.contains(&Slot::new(slot.as_str()).unwrap()), "{slot}");
+                }
+            }
+            // Reading the same again reports nothing, and keeps what was built.
+            prop_assert!(table.read_services(&services(&after), 3).unwrap().1.is_empty());
+            prop_assert!(read_checks(&mut table).is_empty());
+            for (slot, records) in content(&table) {
+                for ((one, _), (other, _)) in records.iter().zip(&new[&slot]) {
+                    prop_assert!(Arc::ptr_eq(one, other));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_changes_nothing() {
+        let one: Catalog = [("a".to_owned(), ("a".to_owned(), 1, 1, Some(1)))].into();
+        let mut table = fresh(&one);
+        let before = content(&table);
+        let broken =
+            answer(&json!({"Node": {"Node": "n"}, "Services": [{"ID": "b", "Service": "b"}, 7]}));
+        assert!(table.read_services(&broken, 2).is_err());
+        assert!(table.read_checks(&answer(&json!([7])), 2).is_err());
+        assert_eq!(content(&table), before);
+        assert!(
+            table
+                .read_services(&services(&one), 3)
+                .unwrap()
+                .1
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn an_instance_that_got_another_name_keeps_its_check() {
+        let old: Catalog = [("a".to_owned(), ("x".to_owned(), 1, 1, Some(1)))].into();
+        let new: Catalog = [("a".to_owned(), ("y".to_owned(), 1, 2, Some(1)))].into();
+        for checks_first in [false, true] {
+            let mut table = fresh(&old);
+            let stale = checks(&new, &old);
+            if checks_first {
+                table.read_checks(&stale, 2).unwrap();
+            }
+            table.read_services(&services(&new), 2).unwrap();
+            table.read_checks(&stale, 3).unwrap();
+            let entries = table.slot(&Slot::new("y").unwrap());
+            assert_eq!(entries.len(), 1);
+            assert!(entries[0].record.check().is_some());
+            assert!(table.slot(&Slot::new("x").unwrap()).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_gone_holds_nothing() {
+        let one: Catalog = [("a".to_owned(), ("a".to_owned(), 1, 1, Some(1)))].into();
+        let mut table = fresh(&one);
+        let gone = answer(&json!({"Node": null, "Services": null}));
+        let (node, touched) = table.read_services(&gone, 2).unwrap();
+        assert!(node.is_none() && touched.len() == 1);
+        assert!(
+            table
+                .held(&Slot::new("a").unwrap(), &Owner::new("me").unwrap())
+                .records
+                .is_empty()
+        );
+    }
+}

@@ -24,7 +24,7 @@ use crate::{
     journal::{Fit, Journal},
     registration::Registration,
     retry::Backoff,
-    sink::{Inner, Listed},
+    sink::{Inner, Listed, seen},
     table::Table,
 };
 
@@ -186,16 +186,25 @@ impl Listing {
     }
 }
 
-/// What a slot holds that is or was written while it was listed.
+/// What a slot holds that is or was written meanwhile: read when no write to it is under way, and not from
+/// before one.
 async fn read_settled(
     sink: &Inner,
     journal: &Journal,
     slot: &Slot,
 ) -> Result<Held<Registration>, Error> {
-    while journal.is_in_flight(slot) {
-        journal.settled.notified().await;
+    loop {
+        while journal.is_in_flight(slot) {
+            journal.settled.notified().await;
+        }
+        let (held, index) = sink.read_slot(slot).await?;
+        let records = seen(&held);
+        if journal.fit(slot, &records, index, index) == Fit::Current {
+            journal.read(slot, &records, index);
+            return Ok(held);
+        }
+        tokio::task::yield_now().await;
     }
-    sink.read_slot(slot).await
 }
 
 /// How a table stands to what was written to a slot.

@@ -11,6 +11,7 @@ use super::Inner;
 use crate::{
     Error,
     answer::Answer,
+    journal::Seen,
     registration::{Interner, Registration},
     request::Request,
     rights::{self, Rights},
@@ -79,9 +80,12 @@ impl Inner {
                 .collect());
         }
         let read: Vec<_> = stream::iter(slots.to_vec())
-            .map(|slot| async move { Ok((self.read_slot(&slot).await?, slot)) })
+            .map(|slot| async move {
+                let (held, index) = self.read_slot(&slot).await?;
+                self.tell(&slot, &held, index);
+                Ok((slot, held))
+            })
             .buffered(AT_ONCE)
-            .map_ok(|(held, slot)| (slot, held))
             .try_collect::<Vec<_>>()
             .await
             .map_err(|error: Error| error)?;
@@ -91,8 +95,8 @@ impl Inner {
         Ok(read)
     }
 
-    /// What one slot holds now.
-    pub(crate) async fn read_slot(&self, slot: &Slot) -> Result<Held<Registration>, Error> {
+    /// What one slot holds now, and the index of the answer.
+    pub(crate) async fn read_slot(&self, slot: &Slot) -> Result<(Held<Registration>, u64), Error> {
         let (namespace, name) = match self.settings.namespace {
             Some(_) => slot.as_str().split_once('/').unzip(),
             None => (None, Some(slot.as_str())),
@@ -125,9 +129,7 @@ impl Inner {
             .collect();
         records.sort_by(|a, b| a.record.id().cmp(b.record.id()));
         records.dedup_by(|a, b| a.record.id() == b.record.id());
-        let held = Held { records };
-        self.tell(slot, &held, index);
-        Ok(held)
+        Ok((Held { records }, index))
     }
 
     /// Everything that the node holds, by two consistent reads.
@@ -237,11 +239,15 @@ impl Inner {
     /// Tells every watch what was read, so that none shows an older state afterwards.
     fn tell(&self, slot: &Slot, held: &Held<Registration>, index: u64) {
         for journal in self.journals() {
-            let records = held
-                .records
-                .iter()
-                .map(|held| (held.record.id(), held.version));
-            journal.read(slot, records, index);
+            journal.read(slot, &seen(held), index);
         }
     }
+}
+
+/// The records of a slot as a journal looks at them.
+pub(crate) fn seen(held: &Held<Registration>) -> Vec<Seen<'_>> {
+    let records = held.records.iter();
+    records
+        .map(|held| (held.record.id(), held.version))
+        .collect()
 }

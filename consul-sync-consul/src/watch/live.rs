@@ -1,8 +1,9 @@
 //! Changes after a listing.
 
-use std::{collections::BTreeSet, mem, sync::Arc};
+use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
 
 use consul_sync_core::{Held, Slot};
+use tokio::time::sleep;
 
 use super::{
     fit,
@@ -14,9 +15,13 @@ use crate::{
     block::{Cursor, Step},
     journal::{Fit, Journal},
     registration::Registration,
-    sink::{Inner, Listed},
+    sink::{Inner, Listed, seen},
     table::Table,
 };
+
+/// How long a slot that differs may stay unshown before it is read by itself. The queries resolve it sooner,
+/// unless the server says nothing of a change.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is known, and the queries that keep it so.
 #[derive(Debug)]
@@ -69,16 +74,8 @@ impl Live {
         checks: &mut Cursor,
     ) -> Next {
         loop {
-            while let Some(slot) = self.due.pop_first() {
-                match fit(journal, &self.table, &slot) {
-                    Fit::Current => {
-                        let held = self.show(sink, &slot).await;
-                        return Next::Changed(slot, held);
-                    }
-                    Fit::Older | Fit::InFlight => {
-                        self.owed.insert(slot);
-                    }
-                }
+            if let Some((slot, held)) = self.next_due(sink, journal).await {
+                return Next::Changed(slot, held);
             }
             let (part, reply) = tokio::select! {
                 reply = self.services.next(sink, services.index()) => (Part::Services, reply),
@@ -89,6 +86,11 @@ impl Live {
                         self.services.probe();
                         self.checks.probe();
                     }
+                    continue;
+                }
+                () = sleep(PATIENCE), if !self.owed.is_empty() => {
+                    self.doubtful.extend(self.owed.iter().cloned());
+                    self.due.append(&mut self.owed);
                     continue;
                 }
             };
@@ -107,20 +109,41 @@ impl Live {
                 };
             }
             self.due.append(&mut self.owed);
-            self.forget_current(journal);
+            // What was written is shown as the read has it, also where somebody undid it before it was ever read.
+            self.due.extend(journal.slots());
         }
     }
 
-    /// What a slot holds.
-    async fn show(&mut self, sink: &Inner, slot: &Slot) -> Held<Registration> {
-        if self.doubtful.remove(slot) {
-            match sink.read_slot(slot).await {
-                Ok(held) => return held,
-                // What the queries showed is not wrong, only not of one moment; the next answer mends it.
-                Err(error) => tracing::debug!(%slot, %error, "read a slot again"),
+    /// The next slot that can be shown.
+    async fn next_due(
+        &mut self,
+        sink: &Inner,
+        journal: &Journal,
+    ) -> Option<(Slot, Held<Registration>)> {
+        while let Some(slot) = self.due.pop_first() {
+            let is_doubtful = self.doubtful.contains(&slot);
+            match fit(journal, &self.table, &slot) {
+                Fit::InFlight => {}
+                Fit::Current if !is_doubtful => {
+                    let held = self.table.held(&slot, &sink.settings.owner);
+                    return Some((slot, held));
+                }
+                Fit::Older if !is_doubtful => {}
+                Fit::Current | Fit::Older => match sink.read_slot(&slot).await {
+                    Ok((held, index)) => {
+                        let records = seen(&held);
+                        if journal.fit(&slot, &records, index, index) == Fit::Current {
+                            journal.read(&slot, &records, index);
+                            self.doubtful.remove(&slot);
+                            return Some((slot, held));
+                        }
+                    }
+                    Err(error) => tracing::debug!(%slot, %error, "read a slot again"),
+                },
             }
+            self.owed.insert(slot);
         }
-        self.table.held(slot, &sink.settings.owner)
+        None
     }
 
     async fn take(
@@ -160,7 +183,11 @@ impl Live {
                     self.is_open = sink.trust_absence().await?;
                 }
                 self.due.extend(touched);
-                self.query(part).succeeded(length, held, is_news, false);
+                // When a node is removed, Consul answers a query that is held for it with the new index and
+                // what it held before (1.21.0, 1.22.2); only the next read says that it is gone.
+                let is_suspect = part == Part::Services && !is_news;
+                self.query(part)
+                    .succeeded(length, held, is_news, is_suspect);
             }
         }
         Ok(())
@@ -208,13 +235,6 @@ impl Live {
     /// The table goes to the thread that parses, and comes back with it.
     fn lend_table(&mut self) -> Table {
         mem::replace(&mut self.table, Table::new(false))
-    }
-
-    /// What a read has shown need not be waited for any longer.
-    fn forget_current(&self, journal: &Journal) {
-        for slot in journal.slots() {
-            fit(journal, &self.table, &slot);
-        }
     }
 
     fn query(&mut self, part: Part) -> &mut Query {

@@ -109,17 +109,17 @@ impl Query {
         }
     }
 
-    /// Takes note of a good answer. `is_early`: it came before the wait was over, and its index is the known
-    /// one; so ends a query when the servers restore a snapshot.
+    /// Takes note of a good answer. `is_suspect`: it may hide something that a query that is not held shows.
+    /// One that came early with the known index is, because so ends a query when a snapshot is restored.
     pub(super) fn succeeded(
         &mut self,
         length: usize,
         held: Duration,
         is_news: bool,
-        is_early: bool,
+        is_suspect: bool,
     ) {
         self.backoff.reset();
-        self.is_probe = is_early && !self.is_probe;
+        self.is_probe = is_suspect && !self.is_probe;
         self.penalty = Duration::ZERO;
         let cost = self.load.of(length);
         self.pace.note(Instant::now(), cost, held, is_news);

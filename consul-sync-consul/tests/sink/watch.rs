@@ -503,3 +503,40 @@ async fn fault_c06_writes_next_door_show_nothing() {
     let after = consul.requests(Endpoint::NodeChecks) + consul.requests(Endpoint::NodeServices);
     assert!(after - before <= 6, "{} reads for nothing", after - before);
 }
+
+#[tokio::test]
+async fn a_write_that_was_undone_before_it_was_read_is_shown_as_undone() {
+    let consul = FakeConsul::start().await.unwrap();
+    let sink = sink(&consul);
+    let mut events = Events::of(&sink);
+    events.listing().await;
+    sink.apply(&creates(&sink, &service("web", 1)))
+        .await
+        .unwrap();
+    consul.remove_node(NODE);
+    let (name, held) = events.change().await;
+    assert!(name == "web" && held.records.is_empty(), "{held:?}");
+}
+
+#[tokio::test]
+async fn a_listing_holds_what_is_written_while_it_is_shown() {
+    let consul = FakeConsul::start().await.unwrap();
+    let sink = sink(&consul);
+    write(&sink, &[service("a", 1), service("b", 1)]).await;
+    let mut changed = service("b", 1);
+    changed.tags = ["new".into()].into();
+    let mut ops = planned(&sink, &[service("a", 1), changed]).await;
+    ops.extend(creates(&sink, &service("c", 1)));
+
+    let mut events = Events::of(&sink);
+    assert!(matches!(events.next().await, Ok(Event::RelistStarted)));
+    assert_eq!(events.change().await.0, "a");
+    sink.apply(&ops).await.unwrap();
+    let (name, held) = events.change().await;
+    assert_eq!(
+        (name.as_str(), &*held.records[0].record.tags()[0]),
+        ("b", "new")
+    );
+    assert_eq!(events.change().await.0, "c");
+    assert!(matches!(events.next().await, Ok(Event::RelistDone)));
+}
