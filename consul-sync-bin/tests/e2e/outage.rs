@@ -1,6 +1,7 @@
 //! Servers that go away, and rights that are missing.
 
 use consul_sync_testbed::ConsulVersion;
+use rustix::process::Signal;
 
 use crate::{
     catalog::Catalog,
@@ -36,6 +37,7 @@ real!(consul_killed_and_back_keeps_everything_and_catches_up: real, consul_kille
 real!(api_server_killed_and_back_keeps_everything_and_catches_up: real, api_server_killed);
 real!(a_start_without_servers_waits_for_them_live_and_not_ready: real, both_away_at_start);
 real!(a_token_without_rights_loses_nothing_and_a_better_one_goes_on: real_with_acls, token_without_rights);
+real!(a_consul_that_hangs_does_not_hold_the_stop: real, consul_hangs_at_the_stop);
 real!(a_token_that_only_reads_is_told_of_once: real_with_acls, token_that_only_reads);
 
 async fn consul_killed(servers: Servers) {
@@ -145,9 +147,70 @@ async fn both_away_at_start(servers: Servers) {
         |text| text == "not ready: sink_listing\n",
     )
     .await;
+    // However often it is tried.
+    let tries = async || {
+        let series = "consul_sync_errors_total{side=\"sink\",kind=\"unavailable\"}";
+        program
+            .metric(series)
+            .await
+            .and_then(|count| count.parse::<u32>().ok())
+    };
+    until("a few tries", tries, |count| *count > Some(3)).await;
+    let log = program.log();
+    assert_eq!(
+        log.matches("cannot go on with this side").count(),
+        1,
+        "{log}"
+    );
+    assert_eq!(log.matches("this side answers again").count(), 0, "{log}");
+
     consul.restart().await.unwrap();
     program.until_ready().await;
     catalog.until_addresses("web", &["10.1.0.1"]).await;
+}
+
+async fn consul_hangs_at_the_stop(servers: Servers) {
+    let world = World(&servers.kubernetes);
+    let (_, consul) = servers.as_real();
+    world.web("web", &["10.1.0.1"]).await;
+    for (second, words) in [
+        (None, "not answered in time"),
+        (Some(Signal::TERM), "stopping at once"),
+    ] {
+        let mut program = Program::ready(&servers, &[]).await;
+        Catalog(&servers.consul)
+            .until_addresses("web", &["10.1.0.1"])
+            .await;
+        consul.pause().unwrap();
+        world.scale("web", &["10.1.0.1", "10.1.0.2"]).await;
+        until(
+            "a batch under way",
+            async || program.metric("consul_sync_in_flight_operations").await,
+            |count| count.as_deref() == Some("1"),
+        )
+        .await;
+
+        program.signal(Signal::INT);
+        program
+            .until_logged("stopping after the batch under way")
+            .await;
+        if let Some(second) = second {
+            program.signal(second);
+        }
+        let status = program.ended().await;
+        assert!(
+            status.success() && program.log().contains(words),
+            "{status}: {}",
+            program.log()
+        );
+        consul.resume().unwrap();
+        world.scale("web", &["10.1.0.1"]).await;
+        // What the hung server did with the write in the end is put right by the next start.
+    }
+    let _program = Program::ready(&servers, &[]).await;
+    Catalog(&servers.consul)
+        .until_addresses("web", &["10.1.0.1"])
+        .await;
 }
 
 async fn token_without_rights(mut servers: Servers) {
@@ -230,7 +293,11 @@ async fn embedded_api_server_gone_and_back_catches_up() {
         .until_addresses("web", &["10.1.0.1"])
         .await;
 
-    let Kind::Embedded { api, _consul } = servers.kind else {
+    let Kind::Embedded {
+        api,
+        _consul: consul,
+    } = servers.kind
+    else {
         panic!("embedded")
     };
     let (cluster, address) = (api.cluster().clone(), api.address());
@@ -239,7 +306,10 @@ async fn embedded_api_server_gone_and_back_catches_up() {
     let api = consul_sync_k8s::testing::FakeApiServer::serve(cluster, address)
         .await
         .unwrap();
-    servers.kind = Kind::Embedded { api, _consul };
+    servers.kind = Kind::Embedded {
+        api,
+        _consul: consul,
+    };
     World(&servers.kubernetes).scale("web", &["10.1.0.2"]).await;
     Catalog(&servers.consul)
         .until_addresses("web", &["10.1.0.2"])
