@@ -307,6 +307,12 @@ impl Access {
         } else {
             format!(" on {name:?}")
         };
-        format!("Permission denied: {who} lacks permission '{right}'{on}")
+        let hint = match &self.holder {
+            Holder::Anonymous => {
+                ". The anonymous token is used implicitly when a request does not specify a token."
+            }
+            Holder::Token(_) => "",
+        };
+        format!("Permission denied: {who} lacks permission '{right}'{on}{hint}")
     }
 }

@@ -97,6 +97,7 @@ impl FakeConsulBuilder {
             version: self.version,
             txn_ops: self.txn_ops,
             node: AGENT_NODE.to_owned(),
+            own_address: Ipv4Addr::LOCALHOST.to_string(),
         };
         let state = State {
             store: fresh_store(&identity),

@@ -2,17 +2,18 @@
 //!
 //! The two are apart because a blocked query has to look at its index after every write and at the catalog only once.
 
-use serde_json::{Value, json};
-
 use super::acl::Access;
 use super::answer::Answer;
 use super::endpoint::Endpoint;
 use super::filter::{Filter, Shape};
-use super::model::{Check, Instance, Node, Pairs, folded};
+use super::model::folded;
 use super::request::Query;
 use super::server::Identity;
 use super::store::{Store, Table};
-use super::view;
+
+mod listing;
+
+use listing::Listing;
 
 /// A reading endpoint that can block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +122,18 @@ impl Read {
         }
     }
 
+    /// What a read leaves behind: the UI's endpoint writes the version of the member at the node's address into the meta
+    /// of the node, for everyone to see.
+    pub(super) fn side_effect(&self, store: &mut Store, identity: &Identity) {
+        if let Self::UiNode(name) = self
+            && store
+                .node(name)
+                .is_some_and(|node| identity.is_own_address(&node.address))
+        {
+            store.note_version(name, listing::VERSION, &identity.version);
+        }
+    }
+
     fn shape(&self) -> Option<Shape> {
         Some(match self {
             Self::Nodes => Shape::Node,
@@ -146,317 +159,43 @@ impl Read {
             }
             _ => None,
         };
-        let mut sieve = Sieve {
+        let mut listing = Listing {
+            store,
+            query,
             access,
+            identity,
             filter,
-            filtered: false,
+            left_out: false,
         };
-        let body = match self {
-            Self::Nodes => nodes(store, query, &mut sieve),
-            Self::Services => services(store, query, &mut sieve, identity),
-            Self::Service(name) => service(store, name, query, &mut sieve, identity),
-            Self::Node(name) => node(store, name, &mut sieve),
-            Self::NodeServices(name) => node_services(store, name, &mut sieve),
-            Self::NodeChecks(name) => checks(store.checks_of_node(name), &mut sieve),
+        let answer = match self {
+            Self::Nodes => listing.nodes(),
+            Self::Services => listing.services(),
+            Self::Service(name) => listing.service(name),
+            Self::Node(name) => listing.node(name),
+            Self::NodeServices(name) => listing.node_services(name),
+            Self::NodeChecks(name) => listing.checks(store.checks_of_node(name)),
             Self::ServiceChecks(name) => {
                 let name = folded(name);
-                checks(
+                listing.checks(
                     store
                         .checks()
                         .filter(|check| folded(&check.service_name) == name),
-                    &mut sieve,
                 )
             }
-            Self::ChecksInState(state) => checks(
+            Self::ChecksInState(state) => listing.checks(
                 store
                     .checks()
                     .filter(|check| state == "any" || check.status == *state),
-                &mut sieve,
             ),
             Self::ServiceHealth(name) => {
-                let passing = query
-                    .flag("passing")
-                    .map_err(|()| Answer::text(400, "Invalid value for ?passing"))?;
-                service_health(store, name, query, passing, &mut sieve)
+                let passing = query.flag("passing");
+                let passing =
+                    passing.map_err(|()| Answer::text(400, "Invalid value for ?passing"))?;
+                listing.health(name, passing)
             }
             // The head is written before the query's part of it: no index, no flag.
-            Self::UiNode(name) => {
-                ui_node(store, name, &mut sieve).ok_or_else(|| Answer::empty(404))?
-            }
+            Self::UiNode(name) => listing.ui_node(name).ok_or_else(|| Answer::empty(404))?,
         };
-        Ok((
-            Answer::json(200, &body),
-            sieve.filtered && access.may_know_of_filtering(),
-        ))
+        Ok((answer, listing.left_out && access.may_know_of_filtering()))
     }
-}
-
-/// Rights and the filter expression, in the order Consul applies them.
-struct Sieve<'a> {
-    access: &'a Access,
-    filter: Option<Filter>,
-    filtered: bool,
-}
-
-impl Sieve<'_> {
-    /// Notes when a right is missing.
-    fn may(&mut self, allowed: bool) -> bool {
-        self.filtered |= !allowed;
-        allowed
-    }
-
-    fn matches(&self, value: &Value) -> bool {
-        self.filter
-            .as_ref()
-            .is_none_or(|filter| filter.matches(value))
-    }
-
-    fn print(&self, value: &impl serde::Serialize) -> Option<Value> {
-        let value = serde_json::to_value(value).unwrap_or_default();
-        self.matches(&value).then_some(value)
-    }
-}
-
-// ---- nodes ------------------------------------------------------------------------------------------------------------
-
-fn nodes(store: &Store, query: &Query, sieve: &mut Sieve<'_>) -> Value {
-    let mut found = Vec::new();
-    for node in store
-        .nodes()
-        .filter(|node| meta_fits(node.meta.as_ref(), query))
-    {
-        if sieve.may(sieve.access.can_read_node(&node.node)) {
-            found.extend(sieve.print(view::node(node)));
-        }
-    }
-    found.into()
-}
-
-fn meta_fits(meta: Option<&Pairs>, query: &Query) -> bool {
-    query.all("node-meta").all(|wanted| {
-        let (key, value) = wanted.split_once(':').unwrap_or((wanted, ""));
-        meta.and_then(|meta| meta.get(key))
-            .is_some_and(|found| found == value)
-    })
-}
-
-/// `null` for a node that is unknown or hidden. The right to an instance is asked for by its ID here, as Consul does.
-fn node(store: &Store, name: &str, sieve: &mut Sieve<'_>) -> Value {
-    let Some(node) = store.node(name) else {
-        return Value::Null;
-    };
-    if !sieve.may(sieve.access.can_read_node(&node.node)) {
-        return Value::Null;
-    }
-    let mut services = serde_json::Map::new();
-    for instance in store.instances_of_node(name) {
-        if sieve.may(sieve.access.can_read_service(&instance.id))
-            && let Some(value) = sieve.print(&view::listed_service(instance))
-        {
-            services.insert(instance.id.clone(), value);
-        }
-    }
-    json!({ "Node": view::node(node), "Services": services })
-}
-
-fn node_services(store: &Store, name: &str, sieve: &mut Sieve<'_>) -> Value {
-    // Consul runs the filter over the missing list, which makes it an empty one.
-    let nothing = if sieve.filter.is_some() {
-        json!([])
-    } else {
-        Value::Null
-    };
-    let hidden = json!({ "Node": null, "Services": nothing });
-    let Some(node) = store.node(name) else {
-        return hidden;
-    };
-    if !sieve.may(sieve.access.can_read_node(&node.node)) {
-        return hidden;
-    }
-    let mut services = Vec::new();
-    let mut any = false;
-    for instance in store.instances_of_node(name) {
-        any = true;
-        if sieve.may(sieve.access.can_read_service(&instance.service)) {
-            services.extend(sieve.print(&view::listed_service(instance)));
-        }
-    }
-    let services = if any || sieve.filter.is_some() {
-        Value::from(services)
-    } else {
-        Value::Null
-    };
-    json!({ "Node": view::node(node), "Services": services })
-}
-
-fn ui_node(store: &Store, name: &str, sieve: &mut Sieve<'_>) -> Option<Value> {
-    let node = store.node(name)?;
-    if !sieve.may(sieve.access.can_read_node(&node.node)) {
-        return None;
-    }
-    let mut services = Vec::new();
-    for instance in store.instances_of_node(name) {
-        if sieve.may(sieve.access.can_read_service(&instance.service)) {
-            services.extend(sieve.print(&view::service(instance)));
-        }
-    }
-    let mut found = Vec::new();
-    for check in store.checks_of_node(name) {
-        if sieve.may(sieve.access.can_read_service(&check.service_name)) {
-            found.extend(sieve.print(&view::check(check)));
-        }
-    }
-    Some(json!({
-        "ID": node.id, "Node": node.node, "Address": node.address, "TaggedAddresses": node.tagged_addresses,
-        "Meta": node.meta, "Services": services, "Checks": found,
-    }))
-}
-
-// ---- services ---------------------------------------------------------------------------------------------------------
-
-fn services(store: &Store, query: &Query, sieve: &mut Sieve<'_>, identity: &Identity) -> Value {
-    let mut found = std::collections::BTreeMap::<&str, std::collections::BTreeSet<&str>>::new();
-    for instance in store.instances() {
-        let Some(node) = store.node(&instance.node) else {
-            continue;
-        };
-        if !meta_fits(node.meta.as_ref(), query) || !readable(sieve, instance) {
-            continue;
-        }
-        if sieve.filter.is_some()
-            && sieve
-                .print(&view::catalog(node, instance, identity.is_1_22()))
-                .is_none()
-        {
-            continue;
-        }
-        found
-            .entry(&instance.service)
-            .or_default()
-            .extend(instance.tags().iter().map(String::as_str));
-    }
-    json!(found)
-}
-
-fn readable(sieve: &mut Sieve<'_>, instance: &Instance) -> bool {
-    let access = sieve.access;
-    sieve.may(access.can_read_node(&instance.node) && access.can_read_service(&instance.service))
-}
-
-/// Instances of `name` that carry every asked tag, with their nodes.
-fn instances<'a>(
-    store: &'a Store,
-    name: &str,
-    query: &'a Query,
-) -> impl Iterator<Item = (&'a Node, &'a Instance)> {
-    let tagged = |instance: &Instance| {
-        query.all("tag").all(|tag| {
-            instance
-                .tags()
-                .iter()
-                .any(|own| own.eq_ignore_ascii_case(tag))
-        })
-    };
-    let found = store
-        .instances_of_service(name)
-        .filter(move |instance| tagged(instance));
-    let joined = found.filter_map(|instance| Some((&**store.node(&instance.node)?, &**instance)));
-    joined.filter(|(node, _)| meta_fits(node.meta.as_ref(), query))
-}
-
-fn service(
-    store: &Store,
-    name: &str,
-    query: &Query,
-    sieve: &mut Sieve<'_>,
-    identity: &Identity,
-) -> Value {
-    let mut found = Vec::new();
-    for (node, instance) in instances(store, name, query) {
-        if readable(sieve, instance) {
-            found.extend(sieve.print(&view::catalog(node, instance, identity.is_1_22())));
-        }
-    }
-    found.into()
-}
-
-fn service_health(
-    store: &Store,
-    name: &str,
-    query: &Query,
-    passing: bool,
-    sieve: &mut Sieve<'_>,
-) -> Value {
-    let mut found = Vec::new();
-    for (node, instance) in instances(store, name, query) {
-        if !readable(sieve, instance) {
-            continue;
-        }
-        let of_node = store.checks_of_instance(&instance.node, "");
-        let own = store.checks_of_instance(&instance.node, &instance.id);
-        let all: Vec<_> = of_node.chain(own).collect();
-        let healthy = all.iter().all(|check| check.status == "passing");
-        let checks: Vec<_> = all
-            .into_iter()
-            .map(|check| view::listed_check(check))
-            .collect();
-        let value = json!({ "Node": view::node(node), "Service": view::health_service(instance), "Checks": checks });
-        if sieve.matches(&value) {
-            found.push((healthy, value));
-        }
-    }
-    if query.index > 0 {
-        // Views are sorted by names as they are spelled, tables by folded ones. And a view's objects have been through an
-        // encoding that does not know empty tables.
-        found.retain(|(healthy, _)| *healthy || !passing);
-        let key = |value: &Value| {
-            [&value["Node"]["Node"], &value["Service"]["ID"]].map(ToString::to_string)
-        };
-        found.sort_by_cached_key(|(_, value)| key(value));
-        for (_, value) in &mut found {
-            for (object, table) in [
-                ("Service", "Meta"),
-                ("Node", "Meta"),
-                ("Node", "TaggedAddresses"),
-            ] {
-                let table = &mut value[object][table];
-                if table.as_object().is_some_and(serde_json::Map::is_empty) {
-                    *table = Value::Null;
-                }
-            }
-        }
-    } else if passing {
-        keep_passing(&mut found);
-    }
-    found.into_iter().map(|(_, value)| value).collect()
-}
-
-/// Drops what is not passing by moving the last one into its place, which is the order Consul answers in.
-fn keep_passing(found: &mut Vec<(bool, Value)>) {
-    let mut at = 0;
-    while at < found.len() {
-        if found[at].0 {
-            at += 1;
-        } else {
-            found.swap_remove(at);
-        }
-    }
-}
-
-// ---- checks -----------------------------------------------------------------------------------------------------------
-
-fn checks<'a>(
-    found: impl Iterator<Item = &'a std::sync::Arc<Check>>,
-    sieve: &mut Sieve<'_>,
-) -> Value {
-    let mut printed = Vec::new();
-    for check in found {
-        let access = sieve.access;
-        if sieve
-            .may(access.can_read_node(&check.node) && access.can_read_service(&check.service_name))
-        {
-            printed.extend(sieve.print(&view::listed_check(check)));
-        }
-    }
-    printed.into()
 }

@@ -15,6 +15,7 @@ use super::acl::Access;
 use super::answer::Answer;
 use super::endpoint::Endpoint;
 use super::fault::Refusal;
+use super::model::Node;
 use super::read::Read;
 use super::request::{self, Query};
 use super::server::{Shared, State};
@@ -148,10 +149,11 @@ async fn viewing(
     let Ok(mut admitted) = access(shared, parts) else {
         // A view has nothing until its subscription succeeds, and a failure is told late.
         tokio::time::sleep(query.wait.min(SUBSCRIPTION_FAILURE)).await;
-        return match query.wait > SUBSCRIPTION_FAILURE {
-            true => Err(Answer::text(403, "ACL not found")),
-            false => Ok(print_view(Answer::json(200, &[(); 0]), 1, query)),
-        };
+        if query.wait > SUBSCRIPTION_FAILURE {
+            return Err(Answer::text(403, "ACL not found"));
+        }
+        let nothing: [Node; 0] = [];
+        return Ok(print_view(Answer::json(200, &nothing), 1, query));
     };
     let mut revocations = shared.revocations();
     loop {
@@ -198,8 +200,9 @@ fn view_key(token: &str, name: &str, query: &Query) -> String {
 }
 
 fn print(shared: &Shared, read: &Read, query: &Query, access: &Access) -> Result<Answer, Answer> {
-    let state = shared.state();
+    let mut state = shared.state();
     let index = read.index(&state.store, query);
+    read.side_effect(&mut state.store, &shared.identity);
     let answer = read.answer(&state.store, query, access, &shared.identity);
     let (answer, filtered) = answer.map_err(|answer| failed(answer, read))?;
     let mut answer = answer

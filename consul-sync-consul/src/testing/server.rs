@@ -34,9 +34,15 @@ pub(super) struct Identity {
     pub(super) version: String,
     pub(super) txn_ops: usize,
     pub(super) node: String,
+    pub(super) own_address: String,
 }
 
 impl Identity {
+    /// Whether a member of the cluster has this address.
+    pub(super) fn is_own_address(&self, address: &str) -> bool {
+        address == self.own_address
+    }
+
     /// Whether it is 1.22 or newer, which brought the `Ports` list.
     pub(super) fn is_1_22(&self) -> bool {
         let mut parts = self

@@ -286,10 +286,9 @@ fn run_node(
         Verb::Get => {}
         Verb::Set => store.set_node(index, node.clone())?,
         Verb::Cas => match store.set_node_if(index, node.clone()) {
-            Ok(true) => {}
-            Ok(false) => return Err(format!("failed to set node {name:?}, index is stale")),
             // As for checks.
-            Err(_) => {}
+            Ok(true) | Err(_) => {}
+            Ok(false) => return Err(format!("failed to set node {name:?}, index is stale")),
         },
         Verb::Delete => {
             store.remove_node(index, name);
@@ -312,7 +311,7 @@ fn run_node(
     };
     Ok(access
         .can_read_node(&found.node)
-        .then(|| json!({ "Node": view::node(found) })))
+        .then(|| json!({ "Node": &**found })))
 }
 
 fn run_service(
@@ -375,14 +374,13 @@ fn run_check(
         Verb::Get => {}
         Verb::Set => store.set_check(index, op.clone())?,
         Verb::Cas => match store.set_check_if(index, op.clone()) {
-            Ok(true) => {}
+            // Consul forgets why it failed and answers with the check as it is, or with nothing: no error.
+            Ok(true) | Err(_) => {}
             Ok(false) => {
                 return Err(format!(
                     "failed to set check {id:?} on node {node:?}, index is stale"
                 ));
             }
-            // Consul forgets the reason and answers with the check as it is, or with nothing: no error.
-            Err(_) => {}
         },
         Verb::Delete => {
             store.remove_check(index, node, id);

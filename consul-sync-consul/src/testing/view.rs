@@ -2,6 +2,7 @@
 //! missing tags as `[]`, transactions and the UI's endpoint as `null`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -9,8 +10,85 @@ use serde_json::Value;
 use super::model::{Check, Instance, NamedPort, Node, Pairs, TaggedAddress, Weights};
 
 /// A node.
-pub(super) fn node(node: &Node) -> &Node {
-    node
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NodeView<'a> {
+    #[serde(rename = "ID")]
+    id: &'a str,
+    node: &'a str,
+    address: &'a str,
+    datacenter: &'a str,
+    tagged_addresses: Option<&'a Pairs>,
+    meta: Option<&'a Pairs>,
+    create_index: u64,
+    modify_index: u64,
+}
+
+fn node(node: &Node) -> NodeView<'_> {
+    NodeView {
+        id: &node.id,
+        node: &node.node,
+        address: &node.address,
+        datacenter: &node.datacenter,
+        tagged_addresses: node.tagged_addresses.as_ref(),
+        meta: node.meta.as_ref(),
+        create_index: node.create_index,
+        modify_index: node.modify_index,
+    }
+}
+
+/// A node with its services, as a list or as a table.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct OfNode<'a, S> {
+    pub(super) node: Option<&'a Node>,
+    pub(super) services: S,
+}
+
+/// An instance with its node and the checks that count for it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct HealthView<'a> {
+    node: NodeView<'a>,
+    service: ServiceView<'a>,
+    checks: Vec<CheckView<'a>>,
+}
+
+impl<'a> HealthView<'a> {
+    pub(super) fn new(
+        of: &'a Node,
+        instance: &'a Instance,
+        checks: impl Iterator<Item = &'a Arc<Check>>,
+    ) -> Self {
+        let checks = checks.map(|check| listed_check(check)).collect();
+        Self {
+            node: node(of),
+            service: health_service(instance),
+            checks,
+        }
+    }
+
+    /// Whether every check passes.
+    pub(super) fn is_passing(&self) -> bool {
+        self.checks.iter().all(|check| check.status == "passing")
+    }
+
+    /// As it is after the encoding between servers, which does not know empty tables.
+    pub(super) fn streamed(mut self) -> Self {
+        for table in [
+            &mut self.node.meta,
+            &mut self.node.tagged_addresses,
+            &mut self.service.meta,
+        ] {
+            *table = table.filter(|table| !table.is_empty());
+        }
+        self
+    }
+
+    /// Node and ID as they are spelled.
+    pub(super) fn spelled(&self) -> (&'a str, &'a str) {
+        (self.node.node, self.service.id)
+    }
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -37,7 +115,7 @@ pub(super) struct ServiceView<'a> {
     address: &'a str,
     #[serde(skip_serializing_if = "empty")]
     tagged_addresses: &'a Option<BTreeMap<String, TaggedAddress>>,
-    meta: &'a Option<Pairs>,
+    meta: Option<&'a Pairs>,
     #[serde(skip_serializing_if = "zero")]
     port: i64,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -75,7 +153,7 @@ pub(super) fn service(instance: &Instance) -> ServiceView<'_> {
         tags: instance.tags.as_deref(),
         address: &instance.address,
         tagged_addresses: &instance.tagged_addresses,
-        meta: &instance.meta,
+        meta: instance.meta.as_ref(),
         port: instance.port,
         ports: &instance.ports,
         socket_path: &instance.socket_path,
@@ -98,7 +176,7 @@ pub(super) fn listed_service(instance: &Instance) -> ServiceView<'_> {
 }
 
 /// As health answers have it: the default one of several ports stands in for a missing port.
-pub(super) fn health_service(instance: &Instance) -> ServiceView<'_> {
+fn health_service(instance: &Instance) -> ServiceView<'_> {
     let port = if instance.port == 0 {
         instance.default_port()
     } else {

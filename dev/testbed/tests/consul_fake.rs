@@ -99,12 +99,10 @@ fn random_sequences(version: ConsulVersion) -> Tested {
         failure_persistence: None,
         ..Config::default()
     };
-    let mut runner = match asked {
-        Some(_) => TestRunner::new(config),
-        None => {
-            let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-            TestRunner::new_with_rng(config, rng)
-        }
+    let mut runner = if asked.is_some() {
+        TestRunner::new(config)
+    } else {
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -210,9 +208,11 @@ async fn rights(version: ConsulVersion) -> Tested {
         }
     }
     for token in [None, Some("00000000-0000-4000-8000-00000000dead")] {
-        let mut pair = sides(token, token);
-        if let Err(differences) = pair.run_as(PREFIX, &cases::rights_tried()).await {
-            failed.push(format!("{token:?}: {differences}"));
+        for steps in [cases::rights_tried(), cases::writes_tried()] {
+            let mut pair = sides(token, token);
+            if let Err(differences) = pair.run_as(PREFIX, &steps).await {
+                failed.push(format!("{token:?}: {differences}"));
+            }
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));

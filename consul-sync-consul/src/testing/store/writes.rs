@@ -124,6 +124,22 @@ impl Store {
         self.touch(Table::NodeExtinction, index);
     }
 
+    /// Notes a version in the meta of a node that has meta and does not have it yet. No index moves: on Consul it is a read
+    /// that does this, by accident.
+    pub(in super::super) fn note_version(&mut self, name: &str, key: &str, version: &str) {
+        let Some(node) = self.nodes.get_mut(&folded(name)) else {
+            return;
+        };
+        if node
+            .meta
+            .as_ref()
+            .is_some_and(|meta| !meta.contains_key(key))
+        {
+            let meta = Arc::make_mut(node).meta.get_or_insert_default();
+            meta.insert(key.to_owned(), version.to_owned());
+        }
+    }
+
     fn touch_services_of_node(&mut self, node: &str, index: u64) {
         let names: Vec<_> = self
             .instances_of_node(node)

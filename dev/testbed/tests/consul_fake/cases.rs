@@ -14,6 +14,7 @@ pub(crate) const CASES: &[Case] = &[
     ("named ports", named_ports),
     ("gzip", gzip),
     ("a failed cas of a check is no error", failed_check_cas),
+    ("reading a node in the UI writes into it", ui_writes),
     ("checks without a node or an ID", nameless_checks),
 ];
 
@@ -228,6 +229,35 @@ fn failed_check_cas() -> Vec<Step> {
         Step::txn(vec![at("~n1", "~web-1", json!("stale"))]),
         Step::txn(vec![at("~n1", "~web-1", json!("current"))]),
     ]
+}
+
+/// The node that the sync makes has the address of a server that runs beside it. Reading such a
+/// node in the UI puts a key into its meta without moving an index; the next write of the node then
+/// is a change.
+fn ui_writes() -> Vec<Step> {
+    let set = |meta: Value| {
+        let object = json!({ "Node": "~n1", "Address": "127.0.0.1", "Meta": meta });
+        Step::txn(vec![node("set", object)])
+    };
+    let read = || {
+        [
+            "/v1/internal/ui/node/~n1",
+            "/v1/catalog/node/~n1",
+            "/v1/catalog/nodes",
+        ]
+        .map(Step::get)
+    };
+    let mut steps = Vec::new();
+    for meta in [
+        Value::Null,
+        json!({}),
+        json!({ "external-source": "kubernetes" }),
+    ] {
+        steps.push(set(meta.clone()));
+        steps.extend(read());
+        steps.push(set(meta));
+    }
+    steps
 }
 
 fn nameless_checks() -> Vec<Step> {

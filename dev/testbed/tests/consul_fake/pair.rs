@@ -10,7 +10,7 @@ use super::side::{Seen, Side};
 use super::step::Step;
 
 /// How long a blocking read waits where nothing is expected to move.
-const UNMOVED: &str = "40ms";
+const UNMOVED: &str = "15ms";
 /// How long where something is.
 const MOVED: &str = "20s";
 /// Differences that are told of one sequence; the rest mostly follow from the first.
@@ -119,11 +119,24 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Reads everything.
+    /// Reads everything, first what leaves something behind.
     async fn look(&mut self) -> Vec<Indexes> {
-        let mut indexes = Vec::with_capacity(self.looks.len());
-        for at in 0..self.looks.len() {
-            indexes.push(self.compare(&self.looks[at].step()).await);
+        let (real, fake, prefix) = (&self.pair.real, &self.pair.fake, self.prefix);
+        let requests: Vec<_> = self.looks.iter().map(Look::step).collect();
+        let ask = |request| join(real.send(request, prefix), fake.send(request, prefix));
+        let of_ui = self.looks.iter().take_while(|look| look.writes()).count();
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in &requests[..of_ui] {
+            answers.push(ask(request).await);
+        }
+        answers.extend(join_all(requests[of_ui..].iter().map(ask)).await);
+        let mut indexes = Vec::with_capacity(requests.len());
+        for (request, (real, fake)) in requests.iter().zip(answers) {
+            indexes.push(Indexes {
+                real: real.index,
+                fake: fake.index,
+            });
+            self.judge(request, real, fake);
         }
         indexes
     }
@@ -173,18 +186,13 @@ impl Run<'_> {
         }
     }
 
-    async fn compare(&mut self, step: &Step) -> Indexes {
+    async fn compare(&mut self, step: &Step) {
         let (real, fake) = join(
             self.pair.real.send(step, self.prefix),
             self.pair.fake.send(step, self.prefix),
         )
         .await;
-        let indexes = Indexes {
-            real: real.index,
-            fake: fake.index,
-        };
         self.judge(step, real, fake);
-        indexes
     }
 
     fn judge(&mut self, step: &Step, real: Seen, fake: Seen) {
@@ -271,6 +279,11 @@ impl Look {
         ))
     }
 
+    /// Whether the read may change something: the UI's does.
+    fn writes(&self) -> bool {
+        self.path.starts_with("/v1/internal/ui/")
+    }
+
     /// Whether a blocking read is answered by a view.
     fn is_view(&self) -> bool {
         self.path.starts_with("/v1/health/service/")
@@ -300,14 +313,17 @@ fn looks(views: bool) -> Vec<Look> {
         }
         paths.push(format!("/v1/health/service/{service}?passing"));
     }
-    let look = |path| Look {
-        path,
-        blocking: true,
-    };
-    let mut looks: Vec<_> = paths.into_iter().map(look).collect();
+    let mut looks: Vec<_> = paths
+        .into_iter()
+        .map(|path| Look {
+            path,
+            blocking: true,
+        })
+        .collect();
     for look in &mut looks {
         look.blocking = views || !look.is_view();
     }
+    looks.sort_by_key(|look| !look.writes());
     looks
 }
 

@@ -85,10 +85,20 @@ impl Side {
         for (name, value) in &step.headers {
             request = request.header(*name, value);
         }
-        let request = request.body(Full::new(Bytes::from(body))).unwrap();
-        let answer = self.client.request(request).await.unwrap();
+        let request = request
+            .body(Full::new(Bytes::from(body)))
+            .expect("the step is a request");
+        let answer = self
+            .client
+            .request(request)
+            .await
+            .expect("the server answers");
         let (head, body) = answer.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
+        let body = body
+            .collect()
+            .await
+            .expect("the answer is whole")
+            .to_bytes();
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let body = match header("content-encoding") {
             Some("gzip") => gunzipped(&body),
@@ -209,7 +219,7 @@ fn gunzipped(body: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     flate2::read::GzDecoder::new(body)
         .read_to_end(&mut plain)
-        .unwrap();
+        .expect("the body is gzip");
     plain
 }
 

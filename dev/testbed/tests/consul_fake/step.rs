@@ -80,16 +80,19 @@ impl Step {
 }
 
 /// A node operation of a transaction.
+#[expect(clippy::needless_pass_by_value, reason = "it reads better at the call")]
 pub(crate) fn node(verb: &str, node: Value) -> Value {
     json!({ "Node": { "Verb": verb, "Node": node } })
 }
 
 /// A service operation of a transaction.
+#[expect(clippy::needless_pass_by_value, reason = "it reads better at the call")]
 pub(crate) fn service(verb: &str, node: &str, service: Value) -> Value {
     json!({ "Service": { "Verb": verb, "Node": node, "Service": service } })
 }
 
 /// A check operation of a transaction.
+#[expect(clippy::needless_pass_by_value, reason = "it reads better at the call")]
 pub(crate) fn check(verb: &str, check: Value) -> Value {
     json!({ "Check": { "Verb": verb, "Check": check } })
 }
