@@ -9,7 +9,7 @@ pub(crate) mod setting;
 pub(crate) mod table;
 pub(crate) mod value;
 
-use std::{ffi::OsString, fmt, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, fmt, net::SocketAddr, time::Duration};
 
 use clap::{ArgMatches, error::ErrorKind};
 
@@ -149,10 +149,42 @@ pub(crate) fn parse(
     })
 }
 
+/// Variables of Consul's own commands that are deliberately not followed, and what to do in their place.
+const NOT_FOLLOWED: [(&str, &str); 2] = [
+    (
+        "CONSUL_HTTP_SSL_VERIFY",
+        "certificates are always verified; name their CA with --consul-ca-file",
+    ),
+    (
+        "CONSUL_HTTP_AUTH",
+        "only tokens are sent; see --consul-token-file",
+    ),
+];
+
+/// What somebody who set these variables should know.
+pub(crate) fn remarks(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
+    let variables: BTreeMap<String, OsString> = variables
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    let not_followed = NOT_FOLLOWED
+        .iter()
+        .filter(|(name, _)| {
+            variables
+                .get(*name)
+                .is_some_and(|value| value != "true" && value != "1")
+        })
+        .map(|(name, instead)| format!("{name} is not followed: {instead}"));
+    let unknown = unknown_variables(variables.keys().cloned())
+        .into_iter()
+        .map(|name| format!("{name} looks like a setting and is none; see consul-sync run --help"));
+    not_followed.chain(unknown).collect()
+}
+
 /// Variables that look like ours and are none: mistyped ones, most likely.
 ///
 /// Kubernetes sets such variables for a Service named `consul-sync`, and those are left out.
-pub(crate) fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
     let ours: Vec<String> = table::ALL.iter().map(|row| row.variable()).collect();
     let mut unknown: Vec<String> = names
         .filter(|name| name.starts_with(PREFIX) && !ours.contains(name) && !is_injected(name))
@@ -187,6 +219,14 @@ impl Command {
             | Self::Rbac { settings, .. } => settings.log.clone(),
             Self::ReleaseBrake { .. } | Self::Version => LogSettings::default(),
         }
+    }
+
+    /// Whether it talks to servers.
+    pub(crate) fn asks_servers(&self) -> bool {
+        matches!(
+            self,
+            Self::Run(_) | Self::Plan { .. } | Self::Check { .. } | Self::Purge { .. }
+        )
     }
 }
 

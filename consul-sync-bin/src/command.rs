@@ -9,13 +9,24 @@ mod run;
 use std::{fmt::Display, io::Write, time::Duration};
 
 use consul_sync_core::AdapterError;
+use tracing::warn;
 
-use crate::{args::Command, chain::Chain, exit::Exit, log, release};
+use crate::{
+    args::{self, Command},
+    chain::Chain,
+    exit::Exit,
+    log, release,
+};
 
 /// Carries a command out.
 pub(crate) fn carry_out(command: Command) -> Exit {
     let wanted = command.log();
     let level = log::start(&wanted.level, wanted.format);
+    if command.asks_servers() {
+        for remark in args::remarks(std::env::vars_os()) {
+            warn!("{remark}");
+        }
+    }
     let done = match command {
         Command::Version => {
             print(concat!("consul-sync ", env!("CARGO_PKG_VERSION"), "\n"));

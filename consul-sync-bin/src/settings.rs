@@ -3,10 +3,11 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use consul_sync_consul::{ClientSettings, NodeName, TlsSettings, TokenSource};
-use consul_sync_core::{BrakeSettings, Owner, Settings as SyncSettings};
+use consul_sync_core::{BrakeSettings, Owner, RetrySettings, Settings as SyncSettings};
 use consul_sync_k8s::{ConsulNamespaces, ExportSettings, Subject};
 
 use crate::{
@@ -56,6 +57,8 @@ pub(crate) struct PlaceSettings {
     pub(crate) node: Option<NodeName>,
     /// Its address.
     pub(crate) node_address: Option<IpAddr>,
+    /// How long a blocking query asks to be held.
+    pub(crate) wait: Option<Duration>,
     /// The namespace of all of them.
     pub(crate) namespace: Option<String>,
     /// Whether each Kubernetes namespace has one of its own.
@@ -93,7 +96,10 @@ impl Settings {
                     floor: given.one(&safety::BRAKE_FLOOR),
                     window: given.one(&safety::BRAKE_WINDOW),
                 },
-                ..SyncSettings::default()
+                retry: RetrySettings {
+                    max: given.one(&safety::RETRY_MAX),
+                    ..RetrySettings::default()
+                },
             },
             listen: given.one(&process::LISTEN).0,
             log: LogSettings {
@@ -152,6 +158,7 @@ fn place_settings(given: &mut Given) -> PlaceSettings {
     PlaceSettings {
         node: given.optional(&consul::NODE),
         node_address: given.optional(&consul::NODE_ADDRESS),
+        wait: given.optional(&consul::WAIT),
         namespace,
         mirrored,
     }
@@ -169,6 +176,8 @@ fn client_settings(given: &mut Given) -> ClientSettings {
     settings.partition = given.optional(&consul::PARTITION);
     settings.datacenter = given.optional(&consul::DATACENTER);
     settings.timeout = given.one(&consul::TIMEOUT);
+    settings.connections = given.one(&consul::CONNECTIONS);
+    settings.answer_limit = (given.one(&consul::ANSWER_LIMIT) as u64).saturating_mul(1 << 20);
     settings
 }
 

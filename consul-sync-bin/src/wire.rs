@@ -81,7 +81,8 @@ pub(crate) fn sink(settings: &Settings, client: &ConsulClient, owner: Owner) -> 
     ConsulSink::new(client.clone(), sink_settings(settings, owner))
 }
 
-fn sink_settings(settings: &Settings, owner: Owner) -> SinkSettings {
+/// The sink's settings under an owner.
+pub(crate) fn sink_settings(settings: &Settings, owner: Owner) -> SinkSettings {
     let mut sink = SinkSettings::new(owner);
     let place = &settings.place;
     if let Some(node) = &place.node {
@@ -89,6 +90,9 @@ fn sink_settings(settings: &Settings, owner: Owner) -> SinkSettings {
     }
     if let Some(address) = place.node_address {
         sink.node_address = address;
+    }
+    if let Some(wait) = place.wait {
+        sink.wait = wait;
     }
     sink.namespace.clone_from(&place.namespace);
     if place.mirrored {

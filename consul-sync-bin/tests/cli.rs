@@ -1,6 +1,9 @@
 //! The program as a shell meets it: help, wrong words, wrong values. No server is asked.
 
-#![expect(clippy::unwrap_used, reason = "a test's own helpers fail where they are")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's own helpers fail where they are"
+)]
 
 use std::process::{Command, Output};
 

@@ -167,3 +167,25 @@ fn mistyped_variables_are_found_and_those_of_kubernetes_are_not() {
         ["CONSUL_SYNC_BRAKE_SHRE"]
     );
 }
+
+#[test]
+fn variables_of_consuls_commands_that_are_not_followed_are_told_of() {
+    let set = |pairs: &[(&str, &str)]| {
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        remarks(pairs.into_iter())
+    };
+    let told = set(&[
+        ("CONSUL_HTTP_SSL_VERIFY", "false"),
+        ("CONSUL_SYNC_TYPO", "1"),
+        ("PATH", "/bin"),
+    ]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains("--consul-ca-file") && told[1].starts_with("CONSUL_SYNC_TYPO "),
+        "{told:?}"
+    );
+    assert!(set(&[("CONSUL_HTTP_SSL_VERIFY", "true"), ("CONSUL_HTTP_AUTH", "")]).is_empty());
+}

@@ -71,9 +71,35 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
         .map_err(|_| "expected a whole number, 0 or more".to_owned())
 }
 
-/// An owner.
+/// A whole number above zero.
+pub(crate) fn positive(text: &str) -> Result<usize, String> {
+    count(text)
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| "expected a whole number, 1 or more".to_owned())
+}
+
+/// How long Consul may be asked to hold a query: it holds none for longer than ten minutes.
+pub(crate) fn wait(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .ok()
+        .filter(|wait| (Duration::from_secs(1)..=Duration::from_secs(600)).contains(wait))
+        .ok_or_else(|| "expected a duration from 1s to 10m".to_owned())
+}
+
+/// An owner. It is a value of Consul's meta and a label of Kubernetes, which is the stricter of the two.
 pub(crate) fn owner(text: &str) -> Result<Owner, String> {
-    Owner::new(text).map_err(|error| format!("expected a name for this installation: {error}"))
+    const EXPECTED: &str = "expected 1 to 63 letters, digits, dashes, dots and underscores, the first and the last a letter \
+         or digit";
+    let ends_well = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric());
+    let is_plain = text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
+    if text.len() > 63 || !ends_well || !is_plain {
+        return Err(EXPECTED.to_owned());
+    }
+    Owner::new(text).map_err(|_| EXPECTED.to_owned())
 }
 
 /// A policy.
@@ -230,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn what_must_be_something_is_never_nothing() {
+        assert_eq!(positive("6"), Ok(6));
+        assert_eq!(wait("10m"), Ok(Duration::from_secs(600)));
+        for text in ["0", "-1", "x", ""] {
+            assert!(positive(text).is_err(), "{text}");
+        }
+        for text in ["999ms", "601s", "0", "x"] {
+            assert!(wait(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn percent_is_whole_and_at_most_a_hundred() {
         assert_eq!(percent("15"), Ok(15));
         assert_eq!(percent("100%"), Ok(100));
@@ -271,8 +309,16 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_is_never_empty() {
-        assert!(owner("").is_err());
-        assert_eq!(owner("a").unwrap().as_str(), "a");
+    fn an_owner_is_a_label_of_kubernetes() {
+        for text in [
+            "a",
+            "cluster-a.eu_1",
+            "6f1c0a57-93de-4a4e-8a9f-2d3d8a4f6f10",
+        ] {
+            assert_eq!(owner(text).unwrap().as_str(), text);
+        }
+        for text in ["", "-a", "a-", "a b", "é", &"a".repeat(64)] {
+            assert!(owner(text).is_err(), "{text}");
+        }
     }
 }

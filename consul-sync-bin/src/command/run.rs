@@ -16,7 +16,6 @@ use tracing::{info, warn};
 
 use crate::{
     admin::Admin,
-    args,
     chain::Chain,
     exit::Exit,
     heartbeat::Heartbeat,
@@ -45,14 +44,6 @@ const IDENTITY: &str = "cluster_identity";
 pub(super) async fn run(settings: Settings, level: LevelControl) -> Result<Exit, String> {
     let mut signals =
         Signals::take().map_err(|error| format!("cannot listen for signals: {error}"))?;
-    for name in
-        args::unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
-    {
-        warn!(
-            name,
-            "this variable looks like a setting and is none; see consul-sync run --help"
-        );
-    }
     let clients = Clients::new(&settings).await?;
     let heartbeat = Heartbeat::new();
     let (stage, stage_seen) = watch::channel(Stage::Starting {

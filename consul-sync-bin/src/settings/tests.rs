@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use consul_sync_consul::Secret;
+use consul_sync_consul::{Secret, SinkSettings};
 use consul_sync_k8s::NodePorts;
 
 use super::*;
@@ -41,6 +41,11 @@ fn defaults_are_the_adapters_own() {
     let consul = ClientSettings::new("http://127.0.0.1:8500");
     assert_eq!(format!("{:?}", settings.consul), format!("{consul:?}"));
     assert_eq!(settings.subject, Subject::default());
+    let sink = crate::wire::sink_settings(&settings, Owner::new("a").unwrap());
+    assert_eq!(
+        format!("{sink:?}"),
+        format!("{:?}", SinkSettings::new(Owner::new("a").unwrap()))
+    );
 }
 
 #[test]

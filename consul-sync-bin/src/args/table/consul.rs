@@ -122,6 +122,29 @@ pub(crate) static TIMEOUT: Setting<Duration> =
         .default("10s")
         .help(Section::Consul, "How long Consul may take for one answer.");
 
+pub(crate) static WAIT: Setting<Duration> = Setting::one("consul-wait", "DURATION", value::wait)
+    .default("60s")
+    .help(
+        Section::Consul,
+        "How long a blocking query asks to be held, from 1s to 10m.\nA change is seen at once; this is how soon a connection \
+         that died without a word is noticed.",
+    );
+
+pub(crate) static CONNECTIONS: Setting<usize> =
+    Setting::one("consul-connections", "COUNT", value::positive)
+        .default("6")
+        .help(
+            Section::Consul,
+            "Most requests to Consul at once, blocking queries not counted.",
+        );
+
+pub(crate) static ANSWER_LIMIT: Setting<usize> = Setting::one("consul-answer-limit", "MIB", value::positive)
+    .default("256")
+    .help(
+        Section::Consul,
+        "Most MiB that one answer of Consul may hold, decoded.\n100,000 instances on the node are about 82 MiB.",
+    );
+
 pub(crate) static NODE: Setting<NodeName> = Setting::one("consul-node", "NAME", value::node_name)
     .default("k8s-sync")
     .help(

@@ -50,3 +50,11 @@ pub(crate) static BRAKE_WINDOW: Setting<Duration> =
             Section::Safety,
             "How far back the brake looks for the highest number of registrations.",
         );
+
+pub(crate) static RETRY_MAX: Setting<Duration> = Setting::one("retry-max", "DURATION", value::duration)
+    .default("5m")
+    .help(
+        Section::Safety,
+        "Longest pause before a registration that Consul refused is tried again.\nThe first pause is 1s, then twice as long \
+         each time.",
+    );
