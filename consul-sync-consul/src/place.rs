@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use consul_sync_core::{Owner, Placed, Rejection, Service, Slot};
 
-use crate::registration::{Registration, slot_of};
+use crate::registration::{Known, Registration, slot_of};
 
 /// The rules by which services become registrations.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct Placement {
     pub(crate) owner: Owner,
     /// The namespace of services that name none; absent where namespaces are not used at all.
     pub(crate) namespace: Option<Arc<str>>,
+    /// What lives already.
+    pub(crate) known: Arc<Known>,
 }
 
 // === impl Placement ===

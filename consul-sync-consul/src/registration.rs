@@ -5,6 +5,8 @@
 //! have added is kept as [`Surplus`]: it makes the records unequal, and the next write takes it away.
 
 mod check;
+mod intern;
+mod known;
 mod pairs;
 mod read;
 
@@ -15,7 +17,9 @@ use consul_sync_core::{Address, Meta, Owner, Record, RecordId, Slot, Standing};
 pub use self::check::RegisteredCheck;
 pub(crate) use self::{
     check::check_id,
-    read::{Interner, scope_of, slot_of},
+    intern::Interner,
+    known::Known,
+    read::{scope_of, slot_of},
 };
 
 /// The meta key that carries the owner on every instance. Consul reserves keys that begin with `consul-`
@@ -30,24 +34,31 @@ const ORIGIN_META: &str = "external-k8s-ns";
 
 /// One instance of a service, with its check.
 ///
-/// Node and datacenter are the sink's and stand nowhere in it. Cloning shares all text.
+/// Node and datacenter are the sink's and stand nowhere in it. What the instances of a service have in common is
+/// shared between them, so that one costs some hundred bytes beside its own text.
 #[derive(Clone, Debug)]
 pub struct Registration {
     pub(crate) id: RecordId,
-    pub(crate) name: Arc<str>,
-    pub(crate) namespace: Option<Arc<str>>,
+    pub(crate) common: Arc<Common>,
     /// Absent where Consul holds none; never absent in what is written.
     pub(crate) address: Option<Address>,
-    pub(crate) port: u16,
-    pub(crate) weight: u32,
-    pub(crate) tags: Arc<[Arc<str>]>,
-    /// Pairs that the instance shares with its neighbours; the owner's pair is never among them.
-    pub(crate) shared: Meta,
-    /// Pairs of its own, on top.
+    /// Pairs of its own, on top of the common ones.
     pub(crate) own: Meta,
-    pub(crate) owner: Option<Arc<str>>,
-    pub(crate) check: Option<Box<RegisteredCheck>>,
+    pub(crate) check: Option<Arc<RegisteredCheck>>,
     pub(crate) surplus: Option<Box<Surplus>>,
+    pub(crate) port: u16,
+}
+
+/// What the instances of a service have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Common {
+    pub(crate) name: Arc<str>,
+    pub(crate) namespace: Option<Arc<str>>,
+    pub(crate) tags: Arc<[Arc<str>]>,
+    pub(crate) weight: u32,
+    /// Pairs; the owner's is never read from them.
+    pub(crate) meta: Meta,
+    pub(crate) owner: Option<Arc<str>>,
 }
 
 /// What Consul holds on an instance beside what a source can ask for.
@@ -73,12 +84,12 @@ pub struct Version {
 impl Registration {
     /// The service's name, spelled as Consul holds it.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.common.name
     }
 
     /// The Consul namespace, where namespaces are used.
     pub fn namespace(&self) -> Option<&str> {
-        self.namespace.as_deref()
+        self.common.namespace.as_deref()
     }
 
     /// The address.
@@ -93,7 +104,7 @@ impl Registration {
 
     /// The tags, in order.
     pub fn tags(&self) -> &[Arc<str>] {
-        &self.tags
+        &self.common.tags
     }
 
     /// The check.
@@ -103,7 +114,7 @@ impl Registration {
 
     /// The installation whose mark it carries.
     pub fn owner(&self) -> Option<&str> {
-        self.owner.as_deref()
+        self.common.owner.as_deref()
     }
 
     /// The value of a meta key; the owner's included.
@@ -111,12 +122,12 @@ impl Registration {
         if key == OWNER_META {
             return self.owner();
         }
-        self.own.get(key).or_else(|| self.shared.get(key))
+        self.own.get(key).or_else(|| self.common.meta.get(key))
     }
 
     /// The pairs in the order of their keys, without the owner's.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
-        pairs::merged(&self.shared, &self.own).filter(|(key, _)| key.as_ref() != OWNER_META)
+        pairs::merged(&self.common.meta, &self.own).filter(|(key, _)| key.as_ref() != OWNER_META)
     }
 
     /// Whose it is.
@@ -130,7 +141,7 @@ impl Registration {
 
     /// Its slot: the folded name, in its namespace where namespaces are used.
     pub(crate) fn slot(&self) -> Option<Slot> {
-        Slot::new(slot_of(self.namespace(), &self.name)).ok()
+        Slot::new(slot_of(self.namespace(), self.name())).ok()
     }
 
     /// Check IDs that are ours by their form, in Consul at this moment.
@@ -145,19 +156,28 @@ impl PartialEq for Registration {
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id
             && self.port == other.port
-            && self.weight == other.weight
             && self.address == other.address
-            && self.name == other.name
-            && self.namespace == other.namespace
-            && self.owner == other.owner
-            && self.tags == other.tags
             && self.check == other.check
             && self.surplus == other.surplus
+            && (Arc::ptr_eq(&self.common, &other.common) || self.common.is_alike(&other.common))
             && self.pairs().eq(other.pairs())
     }
 }
 
 impl Eq for Registration {}
+
+// === impl Common ===
+
+impl Common {
+    /// Equality but for the pairs, which count only together with those of the instance.
+    fn is_alike(&self, other: &Self) -> bool {
+        self.weight == other.weight
+            && self.name == other.name
+            && self.namespace == other.namespace
+            && self.owner == other.owner
+            && self.tags == other.tags
+    }
+}
 
 impl Record for Registration {
     type Version = Version;
@@ -177,16 +197,16 @@ impl Record for Registration {
     fn fields(&self) -> Vec<(Cow<'static, str>, String)> {
         let mut fields: Vec<(Cow<'static, str>, String)> = Vec::with_capacity(16);
         let mut add = |name: &'static str, value: String| fields.push((name.into(), value));
-        if let Some(namespace) = &self.namespace {
-            add("namespace", namespace.to_string());
+        if let Some(namespace) = self.namespace() {
+            add("namespace", namespace.to_owned());
         }
-        add("name", self.name.to_string());
+        add("name", self.name().to_owned());
         if let Some(address) = &self.address {
             add("address", address.to_string());
         }
         add("port", self.port.to_string());
-        add("tags", self.tags.join(", "));
-        add("weight", self.weight.to_string());
+        add("tags", self.tags().join(", "));
+        add("weight", self.common.weight.to_string());
         if let Some(check) = &self.check {
             add("check.id", check.id(&self.id));
             add("check.name", check.name.to_string());
@@ -207,8 +227,8 @@ impl Record for Registration {
             (name, value.to_string())
         });
         fields.extend(meta);
-        if let Some(owner) = &self.owner {
-            fields.push((format!("meta.{OWNER_META}").into(), owner.to_string()));
+        if let Some(owner) = self.owner() {
+            fields.push((format!("meta.{OWNER_META}").into(), owner.to_owned()));
         }
         fields
     }

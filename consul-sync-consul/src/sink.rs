@@ -71,6 +71,7 @@ impl ConsulSink {
         let placement = Placement {
             owner: settings.owner.clone(),
             namespace: settings.namespace.as_deref().map(Into::into),
+            known: Arc::default(),
         };
         Self {
             inner: Arc::new(Inner {

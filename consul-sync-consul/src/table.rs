@@ -18,7 +18,7 @@ use std::{
 use consul_sync_core::{Held, HeldRecord, Owner, Record, Slot, Standing};
 
 use crate::{
-    registration::{Interner, Registration, Version, slot_of},
+    registration::{Interner, Known, Registration, Version, slot_of},
     wire,
 };
 
@@ -32,6 +32,7 @@ pub(crate) struct Table {
     reads: u32,
     has_namespaces: bool,
     interner: Interner,
+    known: Arc<Known>,
     /// Index of the last read of the instances.
     pub(crate) services_index: u64,
     /// Index of the last read of the checks.
@@ -52,13 +53,14 @@ pub(crate) struct Entry {
 // === impl Table ===
 
 impl Table {
-    pub(crate) fn new(has_namespaces: bool) -> Self {
+    pub(crate) fn new(has_namespaces: bool, known: Arc<Known>) -> Self {
         Self {
             slots: HashMap::new(),
             loose: HashMap::new(),
             reads: 0,
             has_namespaces,
             interner: Interner::default(),
+            known,
             services_index: 0,
             checks_index: 0,
         }
@@ -133,6 +135,7 @@ pub(crate) fn assemble(
     checks: &[wire::Check],
     has_namespaces: bool,
     interner: &mut Interner,
+    known: &Known,
 ) -> Option<(Arc<Registration>, Version)> {
     let record = Registration::from_wire(service, has_namespaces, interner)?;
     let (record, check) = record.with_checks(checks, interner);
@@ -140,7 +143,7 @@ pub(crate) fn assemble(
         service: service.modify_index,
         check,
     };
-    Some((Arc::new(record), version))
+    Some((known.share(record), version))
 }
 
 #[cfg(test)]
@@ -206,7 +209,7 @@ mod tests {
     }
 
     fn fresh(catalog: &Catalog) -> Table {
-        let mut table = Table::new(false);
+        let mut table = Table::new(false, Arc::default());
         table.read_services(&services(catalog), 1).unwrap();
         table.read_checks(&checks(catalog, catalog), 1).unwrap();
         table

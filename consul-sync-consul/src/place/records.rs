@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use consul_sync_core::{Address, Instance, Placed, Reason, Record, RecordId, Rejection, Service};
+use consul_sync_core::{
+    Address, Check, Instance, Placed, Reason, Record, RecordId, Rejection, Service,
+};
 
 use super::{Placement, ids};
-use crate::registration::{RegisteredCheck, Registration};
+use crate::registration::{Common, RegisteredCheck, Registration};
 
 /// One instance of one claim.
 struct Candidate<'a> {
@@ -13,6 +15,13 @@ struct Candidate<'a> {
     service: &'a Service,
     instance: &'a Instance,
     port: u16,
+}
+
+/// What registrations share.
+struct Parts {
+    /// One for each claim.
+    commons: Vec<Arc<Common>>,
+    checks: Vec<Arc<RegisteredCheck>>,
 }
 
 /// What of a claim had no place.
@@ -43,6 +52,7 @@ pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<
         .collect();
     candidates.sort_by(|a, b| a.rank().cmp(&b.rank()));
 
+    let mut parts = Parts::new(placement, claims);
     let mut records: Vec<Arc<Registration>> = Vec::with_capacity(candidates.len());
     let mut refused: BTreeMap<usize, Refused> = BTreeMap::new();
     let mut address = String::new();
@@ -73,7 +83,11 @@ pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<
             ids::plain(name, &address)
         };
         if let Some(id) = id {
-            records.push(Arc::new(candidate.registration(placement, id)));
+            records.push(
+                placement
+                    .known
+                    .share(candidate.registration(id, &mut parts)),
+            );
         }
     }
     // Only two addresses whose hashes begin alike share an ID; the order before was total, so the first stays.
@@ -124,30 +138,49 @@ impl Candidate<'_> {
         )
     }
 
-    fn registration(&self, placement: &Placement, id: RecordId) -> Registration {
-        let Self {
-            service,
-            instance,
-            port,
-            ..
-        } = self;
+    fn registration(&self, id: RecordId, parts: &mut Parts) -> Registration {
         Registration {
             id,
-            name: service.name.shared(),
-            namespace: placement.namespace_of(service).map(Arc::clone),
-            address: Some(instance.address.clone()),
-            port: *port,
-            weight: service.weight.unwrap_or(1),
-            tags: Arc::clone(&service.tags),
-            shared: service.meta.clone(),
-            own: instance.meta.clone(),
-            owner: Some(placement.owner.shared()),
-            check: instance
-                .check
-                .as_ref()
-                .map(|check| Box::new(RegisteredCheck::from(check))),
+            common: Arc::clone(&parts.commons[self.claim]),
+            address: Some(self.instance.address.clone()),
+            own: self.instance.meta.clone(),
+            check: self.instance.check.as_ref().map(|check| parts.check(check)),
             surplus: None,
+            port: self.port,
         }
+    }
+}
+
+// === impl Parts ===
+
+impl Parts {
+    fn new(placement: &Placement, claims: &[Arc<Service>]) -> Self {
+        let common = |service: &Arc<Service>| {
+            Arc::new(Common {
+                name: service.name.shared(),
+                namespace: placement.namespace_of(service).map(Arc::clone),
+                tags: Arc::clone(&service.tags),
+                weight: service.weight.unwrap_or(1),
+                meta: service.meta.clone(),
+                owner: Some(placement.owner.shared()),
+            })
+        };
+        Self {
+            commons: claims.iter().map(common).collect(),
+            checks: Vec::new(),
+        }
+    }
+
+    /// The checks of a service are mostly of two kinds, ready and not.
+    fn check(&mut self, check: &Check) -> Arc<RegisteredCheck> {
+        let check = RegisteredCheck::from(check);
+        let mut recent = self.checks.iter().rev().take(4);
+        if let Some(known) = recent.find(|known| ***known == check) {
+            return Arc::clone(known);
+        }
+        let check = Arc::new(check);
+        self.checks.push(Arc::clone(&check));
+        check
     }
 }
 
@@ -165,7 +198,7 @@ impl From<Refused> for Rejection {
 
 #[cfg(test)]
 mod tests {
-    use consul_sync_core::{Check, Key, Meta, Owner, ServiceName, Status};
+    use consul_sync_core::{Key, Owner, ServiceName, Status};
     use proptest::prelude::*;
 
     use super::*;
@@ -175,6 +208,7 @@ mod tests {
         Placement {
             owner: Owner::new("me").unwrap(),
             namespace: None,
+            known: Arc::default(),
         }
     }
 
@@ -335,15 +369,30 @@ mod tests {
     }
 
     #[test]
-    fn meta_is_shared_between_the_instances_of_a_service() {
-        let meta: Meta = [("a", "b")].into_iter().collect();
+    fn what_instances_have_in_common_exists_once() {
         let mut web = Arc::unwrap_or_clone(service("web", "web", &[(1, 80), (2, 80)]));
-        web.meta = meta;
-        let placed = records(&placement(), &[Arc::new(web)]);
+        for instance in &mut web.instances {
+            instance.check = Some(Check {
+                scope: "ns".into(),
+                name: "ready".into(),
+                kind: "k".into(),
+                status: Status::Passing,
+                output: "yes".into(),
+            });
+        }
+        let placement = placement();
+        let claims = [Arc::new(web)];
+        let placed = records(&placement, &claims);
         let [first, second] = &placed.records[..] else {
             panic!()
         };
-        let key = |record: &Registration| Arc::as_ptr(record.shared.iter().next().unwrap().0);
-        assert_eq!(key(first), key(second));
+        assert!(Arc::ptr_eq(&first.common, &second.common));
+        assert!(Arc::ptr_eq(
+            first.check.as_ref().unwrap(),
+            second.check.as_ref().unwrap()
+        ));
+        // Asking again gives the same registrations, not equal ones.
+        let again = records(&placement, &claims);
+        assert!(Arc::ptr_eq(&placed.records[0], &again.records[0]));
     }
 }

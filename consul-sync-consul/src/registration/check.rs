@@ -5,7 +5,7 @@ use std::sync::Arc;
 use consul_sync_core::{Check, RecordId, Status};
 
 /// A health check as it is registered beside its instance, under the ID `<scope>/<service id>`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RegisteredCheck {
     pub(crate) scope: Arc<str>,
     pub(crate) name: Arc<str>,

@@ -1,31 +1,20 @@
 //! Registrations made from Consul's answers.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
-use consul_sync_core::{Address, RecordId, Status};
+use consul_sync_core::{Address, Meta, RecordId, Status};
 
-use super::{OWNER_META, RegisteredCheck, Registration, Surplus};
+use super::{Common, Interner, OWNER_META, RegisteredCheck, Registration, Surplus};
 use crate::wire;
 
-/// Keeps one copy of each text that repeats: names, tags, keys, node names, check outputs.
-#[derive(Debug, Default)]
-pub(crate) struct Interner(HashSet<Arc<str>>);
-
-impl Interner {
-    pub(crate) fn share(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(text) {
-            return Arc::clone(known);
-        }
-        let text: Arc<str> = text.into();
-        self.0.insert(Arc::clone(&text));
-        text
-    }
-
-    /// Drops what nothing uses any more.
-    pub(crate) fn sweep(&mut self) {
-        self.0.retain(|text| Arc::strong_count(text) > 1);
-    }
-}
+/// How the keys begin whose pairs differ from instance to instance.
+const OWN_META: [&str; 3] = [
+    "external-k8s-ref-",
+    "external-k8s-node-name",
+    "external-k8s-topology-zone",
+];
+/// The key whose value no two instances have in common.
+const UNIQUE_META: &str = "external-k8s-ref-name";
 
 /// The text of the slot of a name. Consul folds the case of names.
 pub(crate) fn slot_of(namespace: Option<&str>, name: &str) -> String {
@@ -59,34 +48,33 @@ impl Registration {
             fields,
             scopes: Vec::new(),
         };
-        Some(Self {
-            id,
-            name: interner.share(&service.name),
+        let (own, shared) = split(service, interner);
+        let common = Common {
+            name: interner.text(&service.name),
             namespace: has_namespaces.then(|| {
                 let namespace = service.namespace.as_str();
-                interner.share(if namespace.is_empty() {
+                interner.text(if namespace.is_empty() {
                     "default"
                 } else {
                     namespace
                 })
             }),
-            address: address(&service.address, interner),
-            port,
+            tags: service.tags.iter().map(|tag| interner.text(tag)).collect(),
             weight,
-            tags: service.tags.iter().map(|tag| interner.share(tag)).collect(),
-            shared: service
-                .meta
-                .iter()
-                .filter(|(key, _)| *key != OWNER_META)
-                .map(|(key, value)| (interner.share(key), interner.share(value)))
-                .collect(),
-            own: consul_sync_core::Meta::default(),
+            meta: shared,
             owner: service
                 .meta
                 .get(OWNER_META)
-                .map(|owner| interner.share(owner)),
+                .map(|owner| interner.text(owner)),
+        };
+        Some(Self {
+            id,
+            common: interner.common(common),
+            address: address(&service.address, interner),
+            own,
             check: None,
             surplus: (surplus != Surplus::default()).then(|| Box::new(surplus)),
+            port,
         })
     }
 
@@ -113,7 +101,7 @@ impl Registration {
         ours.sort_by_key(|(scope, _)| *scope);
         let mut version = None;
         for (scope, check) in ours {
-            let scope = interner.share(scope);
+            let scope = interner.text(scope);
             if self.check.is_some() {
                 surplus.scopes.push(scope);
                 continue;
@@ -125,13 +113,14 @@ impl Registration {
                 Status::Critical
             });
             version = Some(check.modify_index);
-            self.check = Some(Box::new(RegisteredCheck {
+            let check = RegisteredCheck {
                 scope,
-                name: interner.share(&check.name),
-                kind: interner.share(&check.kind),
+                name: interner.text(&check.name),
+                kind: interner.text(&check.kind),
                 status,
-                output: interner.share(&check.output),
-            }));
+                output: interner.text(&check.output),
+            };
+            self.check = Some(interner.check(check));
         }
         self.surplus = (surplus != Surplus::default()).then(|| Box::new(surplus));
         (self, version)
@@ -155,6 +144,29 @@ impl Registration {
         self.surplus = (surplus != Surplus::default()).then(|| Box::new(surplus));
         self
     }
+}
+
+/// The pairs of an instance alone, and those that its neighbours have, too. How they are split has no meaning,
+/// only a price: what repeats is kept once.
+fn split(service: &wire::Service, interner: &mut Interner) -> (Meta, Meta) {
+    let is_own = |key: &str| OWN_META.iter().any(|own| key.starts_with(own));
+    let pairs = || service.meta.iter().filter(|(key, _)| *key != OWNER_META);
+    let own = pairs()
+        .filter(|(key, _)| is_own(key))
+        .map(|(key, value)| {
+            let value = if key.starts_with(UNIQUE_META) {
+                value.as_str().into()
+            } else {
+                interner.text(value)
+            };
+            (interner.text(key), value)
+        })
+        .collect();
+    let shared = pairs()
+        .filter(|(key, _)| !is_own(key))
+        .map(|(key, value)| (interner.text(key), interner.text(value)))
+        .collect();
+    (own, shared)
 }
 
 /// The scope of a check of our form.
@@ -208,7 +220,7 @@ fn address(text: &str, interner: &mut Interner) -> Option<Address> {
     }
     match text.parse::<IpAddr>() {
         Ok(ip) if ip.to_string() == text => Some(Address::Ip(ip)),
-        _ => Some(Address::Host(interner.share(text))),
+        _ => Some(Address::Host(interner.text(text))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Authoritative reads.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::Instant;
@@ -119,7 +119,13 @@ impl Inner {
         let mut records: Vec<HeldRecord<Registration>> = entries
             .iter()
             .filter_map(|entry| {
-                assemble(&entry.service, &entry.checks, has_namespaces, &mut interner)
+                assemble(
+                    &entry.service,
+                    &entry.checks,
+                    has_namespaces,
+                    &mut interner,
+                    &self.placement.known,
+                )
             })
             .map(|(record, version)| HeldRecord {
                 standing: record.standing(&self.settings.owner),
@@ -140,7 +146,7 @@ impl Inner {
         let (services, services_load) = self.load(&self.node_request()).await?;
         let (checks, checks_load) = self.load(&self.checks_request()).await?;
         let (services_index, checks_index) = (services.index()?, checks.index()?);
-        let mut table = Table::new(self.has_namespaces());
+        let mut table = Table::new(self.has_namespaces(), Arc::clone(&self.placement.known));
         let length = services.wire_length() + checks.wire_length();
         let (table, answer, node, is_agent) = crate::offload(length, move || {
             let (node, _) = table.read_services(&services, services_index)?;

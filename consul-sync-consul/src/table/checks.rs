@@ -1,9 +1,6 @@
 //! A read of the checks of a node: `/v1/health/node/NODE`.
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use consul_sync_core::{Record, Slot};
 
@@ -159,7 +156,7 @@ impl Table {
         if version == entry.version && record == *entry.record {
             return None;
         }
-        entry.record = Arc::new(record);
+        entry.record = self.known.share(record);
         entry.version = version;
         Some(slot)
     }

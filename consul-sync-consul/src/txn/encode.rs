@@ -256,7 +256,7 @@ impl<'a> Encoded<'a> {
         let Target { node, partition } = *self.target;
         let key = |record: &'a Registration, modify_index| ServiceKey {
             id: record.id.as_str(),
-            service: &record.name,
+            service: record.name(),
             modify_index,
             namespace: record.namespace(),
             partition,
@@ -267,13 +267,13 @@ impl<'a> Encoded<'a> {
                 node,
                 service: ServiceBody {
                     id: record.id.as_str(),
-                    service: &record.name,
-                    tags: &record.tags,
+                    service: record.name(),
+                    tags: record.tags(),
                     address: Text(record),
                     port: record.port,
                     meta: Pairs(record),
                     weights: Weights {
-                        passing: record.weight,
+                        passing: record.common.weight,
                         warning: 1,
                     },
                     modify_index,
@@ -296,7 +296,7 @@ impl<'a> Encoded<'a> {
                     output: &check.output,
                     kind: &check.kind,
                     service_id: record.id.as_str(),
-                    service_name: &record.name,
+                    service_name: record.name(),
                     modify_index: version.unwrap_or(0),
                     namespace: record.namespace(),
                     partition,
@@ -312,7 +312,7 @@ impl<'a> Encoded<'a> {
                     node,
                     id: check_id(scope, &record.id),
                     service_id: record.id.as_str(),
-                    service_name: &record.name,
+                    service_name: record.name(),
                     modify_index: version.unwrap_or(0),
                     namespace: record.namespace(),
                     partition,

@@ -234,7 +234,7 @@ impl Live {
 
     /// The table goes to the thread that parses, and comes back with it.
     fn lend_table(&mut self) -> Table {
-        mem::replace(&mut self.table, Table::new(false))
+        mem::replace(&mut self.table, Table::new(false, Arc::default()))
     }
 
     fn query(&mut self, part: Part) -> &mut Query {
