@@ -1,6 +1,7 @@
 //! The commands that look once.
 
 use consul_sync_consul::OWNER_META;
+use consul_sync_testbed::ConsulVersion;
 use serde_json::{Value, json};
 
 use crate::{
@@ -158,4 +159,29 @@ async fn what_cannot_be_reached_is_named_with_what_to_do() {
         );
         assert_eq!(failed.err.lines().count(), 1, "{failed:?}");
     }
+}
+
+#[tokio::test]
+async fn tls_needs_the_authority_and_works_with_it() {
+    let Some(servers) = Servers::real_with_tls(ConsulVersion::V1_22).await else {
+        return;
+    };
+    let (_, consul) = servers.as_real();
+    let (url, authority) = (
+        consul.https_url().unwrap(),
+        consul.ca().unwrap().to_str().unwrap(),
+    );
+
+    let unknown = run(&servers, &["check", "--consul-addr", &url]).await;
+    assert_eq!(unknown.code, Some(1), "{unknown:?}");
+    assert!(unknown.out.contains("certificate"), "{unknown:?}");
+
+    World(&servers.kubernetes).web("web", &["10.1.0.1"]).await;
+    let arguments = ["--consul-addr", &url, "--consul-ca-file", authority];
+    let checked = run(&servers, &[&["check"][..], &arguments].concat()).await;
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    let _program = Program::ready(&servers, &arguments).await;
+    Catalog(&servers.consul)
+        .until_addresses("web", &["10.1.0.1"])
+        .await;
 }

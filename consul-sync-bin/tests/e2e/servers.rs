@@ -73,6 +73,14 @@ impl Servers {
         Self::real_with(settings).await
     }
 
+    /// Real ones, and a Consul that speaks TLS as well.
+    pub(crate) async fn real_with_tls(version: ConsulVersion) -> Option<Self> {
+        let mut settings = ConsulSettings::default();
+        settings.version = version;
+        settings.tls = true;
+        Self::real_with(settings).await
+    }
+
     async fn real_with(settings: ConsulSettings) -> Option<Self> {
         let programs = [
             Program::Etcd,
