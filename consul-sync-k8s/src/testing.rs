@@ -14,6 +14,7 @@ mod answer;
 mod answering;
 mod call;
 mod cluster;
+mod defaults;
 mod fault;
 mod kind;
 mod local;

@@ -62,6 +62,11 @@ impl Kind {
         }
     }
 
+    /// Whether an update of an object that does not exist makes it.
+    pub(super) fn created_by_update(&self) -> bool {
+        matches!(self.name, "Service" | "Lease" | "Event")
+    }
+
     /// `services` or `ingresses.networking.k8s.io`, as error messages name it.
     pub(super) fn qualified(&self) -> String {
         if self.group.is_empty() {

@@ -59,7 +59,11 @@ pub(super) fn complete(service: &mut Value, old: Option<&Value>, allocator: &mut
         address(service, old, allocator);
     }
     complete_ports(service, old, &kind, allocator);
-    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+    let external = service
+        .pointer("/spec/externalIPs")
+        .and_then(Value::as_array)
+        .is_some_and(|addresses| !addresses.is_empty());
+    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") || (kind == "ClusterIP" && external) {
         default(service, "externalTrafficPolicy", json!("Cluster"));
     } else {
         unset(service, "/spec", "externalTrafficPolicy");
@@ -68,10 +72,22 @@ pub(super) fn complete(service: &mut Value, old: Option<&Value>, allocator: &mut
         default(service, "allocateLoadBalancerNodePorts", json!(true));
     } else {
         unset(service, "/spec", "allocateLoadBalancerNodePorts");
+    }
+    if service
+        .pointer("/status/loadBalancer")
+        .is_none_or(Value::is_null)
+    {
         set(service, "/status", "loadBalancer", json!({}));
     }
-    if service.pointer("/status/loadBalancer").is_none() {
-        set(service, "/status", "loadBalancer", json!({}));
+    let balancers = service.pointer_mut("/status/loadBalancer/ingress");
+    for balancer in balancers
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        if !text(balancer, "/ip").is_empty() && text(balancer, "/ipMode").is_empty() {
+            set(balancer, "", "ipMode", json!("VIP"));
+        }
     }
 }
 
@@ -98,6 +114,11 @@ fn address(service: &mut Value, old: Option<&Value>, allocator: &mut Allocator) 
     }
     let address = text(service, "/spec/clusterIP").to_owned();
     default(service, "clusterIPs", json!([address]));
+    if address == "None" && service.pointer("/spec/selector").is_none() {
+        // Whoever writes its endpoints may write both families.
+        default(service, "ipFamilies", json!(["IPv4", "IPv6"]));
+        default(service, "ipFamilyPolicy", json!("RequireDualStack"));
+    }
     let family = if address.contains(':') {
         "IPv6"
     } else {

@@ -29,7 +29,7 @@ impl Failure {
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
-        self.details = Some(json!({"name": name, "group": kind.group, "kind": kind.plural}));
+        self.details = Some(details(kind, name, kind.plural));
         self
     }
 
@@ -56,6 +56,28 @@ impl Failure {
         Self::conflict(kind, name, why)
     }
 
+    /// A new object in a namespace that ends.
+    pub(super) fn ending(kind: &Kind, name: &str, namespace: &str) -> Self {
+        let message = format!(
+            "{} {name:?} is forbidden: unable to create new content in namespace {namespace} because it is being \
+             terminated",
+            kind.qualified()
+        );
+        Self::new(403, "Forbidden", message).about(kind, name)
+    }
+
+    /// The same, naming the kind instead of the resource, as conditions of a deletion do.
+    pub(super) fn about_kind(mut self, kind: &Kind) -> Self {
+        self.details = self.details.map(|details| named(details, kind.name));
+        self
+    }
+
+    /// The same, naming the resource instead of the kind, as a missing condition does.
+    pub(super) fn about_resource(mut self, kind: &Kind) -> Self {
+        self.details = self.details.map(|details| named(details, kind.plural));
+        self
+    }
+
     /// One field of an object that cannot be stored.
     pub(super) fn invalid(kind: &Kind, name: &str, field: &str, problem: &str) -> Self {
         let qualified = if kind.group.is_empty() {
@@ -68,12 +90,10 @@ impl Failure {
             "Invalid",
             format!("{qualified} \"{name}\" is invalid: {field}: {problem}"),
         );
-        failure.details = Some(json!({
-            "name": name,
-            "group": kind.group,
-            "kind": kind.name,
-            "causes": [{"reason": "FieldValueInvalid", "message": problem, "field": field}],
-        }));
+        let mut about = details(kind, name, kind.name);
+        let cause = json!([{"reason": "FieldValueInvalid", "message": problem, "field": field}]);
+        super::store::set(&mut about, "", "causes", cause);
+        failure.details = Some(about);
         failure
     }
 
@@ -128,12 +148,37 @@ impl Failure {
             "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code,
         });
+        if !self.reason.is_empty() {
+            super::store::set(&mut status, "", "reason", json!(self.reason));
+        }
         if let (Some(details), Some(object)) = (&self.details, status.as_object_mut()) {
             object.insert("details".to_owned(), details.clone());
         }
         status
     }
+}
+
+fn named(mut details: Value, kind: &str) -> Value {
+    super::store::set(&mut details, "", "kind", json!(kind));
+    details
+}
+
+/// The answer to a deletion of most kinds.
+pub(super) fn success(kind: &Kind, name: &str, uid: &str) -> Value {
+    let mut about = details(kind, name, kind.plural);
+    super::store::set(&mut about, "", "uid", json!(uid));
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": about})
+}
+
+/// What a failure is about; the core group is left out, as everything empty is.
+fn details(kind: &Kind, name: &str, what: &str) -> Value {
+    let mut details = json!({"kind": what});
+    for (field, value) in [("name", name), ("group", kind.group)] {
+        if !value.is_empty() {
+            super::store::set(&mut details, "", field, json!(value));
+        }
+    }
+    details
 }

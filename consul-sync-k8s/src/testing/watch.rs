@@ -17,7 +17,7 @@ use super::{
     selector::Selector,
     state::Shared,
     status::Failure,
-    store::{Change, Store, kind_of},
+    store::{Change, Store, kind_of, set, text},
 };
 
 /// What a test does to the watches that are open.
@@ -65,7 +65,10 @@ pub(super) fn start(
         call.parameter("fieldSelector"),
     )?;
     let initial = call.flag("sendInitialEvents");
-    let asked = call.number("resourceVersion")?;
+    // The real server takes this for its own mistake.
+    let asked = call
+        .number("resourceVersion")
+        .map_err(|_| Failure::new(500, "", "strconv.ParseUint: invalid syntax"))?;
     if !call.parameter("sendInitialEvents").is_empty() {
         let refuse = |problem: &str| {
             Err(Failure::new(
@@ -290,7 +293,13 @@ impl Watcher {
         Some(match (before, after) {
             (false, true) => event("ADDED", &change.object),
             (true, true) => event("MODIFIED", &change.object),
-            (true, false) => event("DELETED", &change.object),
+            (true, false) => {
+                // It is told as it last was, at the version at which it left.
+                let mut last = Value::clone(change.before.as_ref()?);
+                let version = text(&change.object, "/metadata/resourceVersion");
+                set(&mut last, "/metadata", "resourceVersion", json!(version));
+                event("DELETED", &last)
+            }
             (false, false) => return None,
         })
     }

@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 
 use super::{
     call::Call,
-    kind::{KindId, NAMESPACES, Target},
+    defaults,
+    kind::{Kind, KindId, NAMESPACES, Target},
     patch,
     rules::{address, has_generation, preconditions, validate},
     service::{self, Allocator},
-    status::Failure,
-    store::{Shared, Store, kind_of, path, set, text},
+    status::{self, Failure},
+    store::{Shared, Store, kind_of, path, set, text, unset},
 };
 
 /// What the writes need beside the objects.
@@ -43,6 +44,14 @@ impl Writer {
             set(&mut object, "/metadata", "name", json!(name));
         }
         let name = text(&object, "/metadata/name").to_owned();
+        if let Some(namespace) = target.namespace.as_deref() {
+            let Some(held) = store.get(NAMESPACES, namespace) else {
+                return Err(Failure::not_found(kind_of(NAMESPACES), namespace));
+            };
+            if text(held, "/status/phase") == "Terminating" {
+                return Err(Failure::ending(kind, &name, namespace));
+            }
+        }
         if name.is_empty() {
             let problem = "Required value: name or generateName is required";
             return Err(Failure::invalid(kind, "", "metadata.name", problem));
@@ -52,32 +61,26 @@ impl Writer {
                 "resourceVersion should not be set on objects to be created",
             ));
         }
-        if let Some(namespace) = target.namespace.as_deref() {
-            let Some(held) = store.get(NAMESPACES, namespace) else {
-                return Err(Failure::not_found(kind_of(NAMESPACES), namespace));
-            };
-            if text(held, "/status/phase") == "Terminating" {
-                return Err(Failure::new(
-                    403,
-                    "Forbidden",
-                    format!(
-                        "{} {name:?} is forbidden: unable to create new content in namespace {namespace} because it is being terminated",
-                        kind.qualified()
-                    ),
-                ));
-            }
-        }
-        let path = path(target.namespace.as_deref().unwrap_or_default(), &name);
-        if store.get(target.kind, &path).is_some() {
-            return Err(Failure::already_exists(kind, &name));
-        }
         if kind.has_status
             && let Some(map) = object.as_object_mut()
         {
             map.remove("status");
         }
+        // What it says of itself is not taken over.
+        for field in [
+            "uid",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "generation",
+        ] {
+            unset(&mut object, "/metadata", field);
+        }
         self.complete(target.kind, &mut object, None, now);
         validate(target.kind, &object, None)?;
+        let path = path(target.namespace.as_deref().unwrap_or_default(), &name);
+        if store.get(target.kind, &path).is_some() {
+            return Err(Failure::already_exists(kind, &name));
+        }
         Ok((201, store.put(target.kind, object)))
     }
 
@@ -99,14 +102,20 @@ impl Writer {
         }
         let path = path(target.namespace.as_deref().unwrap_or_default(), name);
         let Some(old) = store.get(target.kind, &path).map(Arc::clone) else {
+            // Some kinds are made by an update too.
+            if kind.created_by_update() && target.subresource.is_none() {
+                unset(&mut object, "/metadata", "resourceVersion");
+                return self.create(store, target, object, now);
+            }
             return Err(Failure::not_found(kind, name));
         };
-        preconditions(
-            target.kind,
-            &old,
-            text(&object, "/metadata/uid"),
-            text(&object, "/metadata/resourceVersion"),
-        )?;
+        let version = text(&object, "/metadata/resourceVersion");
+        preconditions(target.kind, &old, text(&object, "/metadata/uid"), version)?;
+        if version.is_empty() && kind.name == "Lease" {
+            let problem = "Invalid value: 0: must be specified for an update";
+            let failure = Failure::invalid(kind, name, "metadata.resourceVersion", problem);
+            return Err(failure.about_resource(kind));
+        }
         self.replace(store, target, &old, object, now)
     }
 
@@ -156,14 +165,23 @@ impl Writer {
         let Some(old) = old else {
             return Err(Failure::not_found(kind, name));
         };
+        let mut object = Value::clone(&old);
+        patch::merge(&mut object, &merged);
+        if text(&object, "/metadata/name") != name {
+            return Err(Failure::bad_request(
+                "the name of the object does not match the name on the URL",
+            ));
+        }
         preconditions(
             target.kind,
             &old,
-            text(&merged, "/metadata/uid"),
+            "",
             text(&merged, "/metadata/resourceVersion"),
         )?;
-        let mut object = Value::clone(&old);
-        patch::merge(&mut object, &merged);
+        if text(&object, "/metadata/uid") != text(&old, "/metadata/uid") {
+            let problem = "Invalid value: field is immutable";
+            return Err(Failure::invalid(kind, name, "metadata.uid", problem));
+        }
         address(&mut object, target)?;
         self.replace(store, target, &old, object, now)
     }
@@ -186,7 +204,11 @@ impl Writer {
             &old,
             text(options, "/preconditions/uid"),
             text(options, "/preconditions/resourceVersion"),
-        )?;
+        )
+        .map_err(|failure| match target.kind {
+            NAMESPACES => failure,
+            _ => failure.about_kind(kind),
+        })?;
         if target.kind == NAMESPACES {
             if matches!(name, "default" | "kube-system" | "kube-public") {
                 let problem =
@@ -201,18 +223,7 @@ impl Writer {
         let last = store.remove(target.kind, &path);
         Ok(match last {
             Some(last) if kind.name == "Service" => Value::clone(&last),
-            _ => json!({
-                "kind": "Status",
-                "apiVersion": "v1",
-                "metadata": {},
-                "status": "Success",
-                "details": {
-                    "name": name,
-                    "group": kind.group,
-                    "kind": kind.plural,
-                    "uid": text(&old, "/metadata/uid"),
-                },
-            }),
+            _ => status::success(kind, name, text(&old, "/metadata/uid")),
         })
     }
 
@@ -248,7 +259,10 @@ impl Writer {
         } else if kind.has_status {
             match old.get("status") {
                 Some(status) => set(&mut object, "", "status", status.clone()),
-                None => super::store::unset(&mut object, "", "status"),
+                None => unset(&mut object, "", "status"),
+            }
+            if kind.name == "Service" && text(&object, "/spec/type") != "LoadBalancer" {
+                unset(&mut object, "", "status");
             }
         }
         self.complete(target.kind, &mut object, Some(old), now);
@@ -262,7 +276,7 @@ impl Writer {
         if object == **old {
             return Ok((200, Arc::clone(old)));
         }
-        if has_generation(target.kind) && object.get("spec") != old.get("spec") {
+        if has_generation(target.kind) && counted(kind, &object) != counted(kind, old) {
             let next = old
                 .pointer("/metadata/generation")
                 .and_then(Value::as_u64)
@@ -307,20 +321,27 @@ impl Writer {
         }
         match kind.name {
             "Service" => service::complete(object, old, &mut self.allocator),
-            "Namespace" => {
-                if object.pointer("/status/phase").is_none() {
-                    set(object, "/status", "phase", json!("Active"));
-                }
-                let name = text(object, "/metadata/name").to_owned();
-                set(
-                    object,
-                    "/metadata/labels",
-                    "kubernetes.io/metadata.name",
-                    json!(name),
-                );
-                set(object, "/spec", "finalizers", json!(["kubernetes"]));
-            }
+            "EndpointSlice" => defaults::slice(object),
+            "Ingress" => defaults::ingress(object),
+            "Lease" => defaults::lease(object),
+            "Namespace" => defaults::namespace(object),
             _ => {}
         }
+        defaults::prune(object);
     }
+}
+
+/// What a generation counts: everything but the metadata and the status, and an EndpointSlice's labels.
+fn counted(kind: &Kind, object: &Value) -> (Value, Value) {
+    let mut counted = object.clone();
+    unset(&mut counted, "", "metadata");
+    unset(&mut counted, "", "status");
+    let labels = match kind.name {
+        "EndpointSlice" => object
+            .pointer("/metadata/labels")
+            .cloned()
+            .unwrap_or_default(),
+        _ => Value::Null,
+    };
+    (counted, labels)
 }

@@ -1,0 +1,76 @@
+//! What the API server fills in and leaves out, beside what it does to Services.
+
+use serde_json::{Value, json};
+
+use super::store::{set, text, unset};
+
+/// An EndpointSlice: lists that are empty are none, and every endpoint has conditions.
+pub(super) fn slice(slice: &mut Value) {
+    for field in ["endpoints", "ports"] {
+        let list = slice.get(field).and_then(Value::as_array);
+        if list.is_none_or(Vec::is_empty) {
+            set(slice, "", field, Value::Null);
+        }
+    }
+    let each = |slice: &mut Value, field: &str, fill: &dyn Fn(&mut Value)| {
+        let list = slice.get_mut(field).and_then(Value::as_array_mut);
+        list.into_iter().flatten().for_each(fill);
+    };
+    each(slice, "endpoints", &|endpoint| {
+        if endpoint.get("conditions").is_none_or(Value::is_null) {
+            set(endpoint, "", "conditions", json!({}));
+        }
+    });
+    each(slice, "ports", &|port| {
+        for (field, value) in [("name", ""), ("protocol", "TCP")] {
+            if port.get(field).is_none_or(Value::is_null) {
+                set(port, "", field, json!(value));
+            }
+        }
+    });
+}
+
+/// An Ingress.
+pub(super) fn ingress(ingress: &mut Value) {
+    let balancer = ingress.pointer("/status/loadBalancer");
+    if balancer.is_none_or(Value::is_null) {
+        set(ingress, "/status", "loadBalancer", json!({}));
+    }
+}
+
+/// A Lease.
+pub(super) fn lease(lease: &mut Value) {
+    if lease.get("spec").is_none_or(Value::is_null) {
+        set(lease, "", "spec", json!({}));
+    }
+}
+
+/// A Namespace.
+pub(super) fn namespace(namespace: &mut Value) {
+    if namespace.pointer("/status/phase").is_none() {
+        set(namespace, "/status", "phase", json!("Active"));
+    }
+    let name = text(namespace, "/metadata/name").to_owned();
+    set(
+        namespace,
+        "/metadata/labels",
+        "kubernetes.io/metadata.name",
+        json!(name),
+    );
+    set(namespace, "/spec", "finalizers", json!(["kubernetes"]));
+}
+
+/// Leaves out maps and lists of the metadata that are empty.
+pub(super) fn prune(object: &mut Value) {
+    for field in ["labels", "annotations", "ownerReferences", "finalizers"] {
+        let held = object.pointer(&format!("/metadata/{field}"));
+        let is_empty = held.is_some_and(|held| {
+            held.is_null()
+                || held.as_object().is_some_and(serde_json::Map::is_empty)
+                || *held == json!([])
+        });
+        if is_empty {
+            unset(object, "/metadata", field);
+        }
+    }
+}
