@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub(crate) use self::{
     cursor::{Cursor, Step},
-    pace::Pace,
+    pace::{News, Pace},
 };
 
 /// For how long a query asks to be held.

@@ -368,10 +368,15 @@ impl Client {
             .map(Duration::from_secs);
         Err(Error::Status {
             status,
-            text: self.0.token.redact(answer.excerpt()),
+            text: self.redact(answer.excerpt()),
             retry_after,
             call: answer.call,
         })
+    }
+
+    /// The text without the token, should a server repeat it.
+    pub(crate) fn redact(&self, text: String) -> String {
+        self.0.token.redact(text)
     }
 
     /// A call to name in an error about an answer that is no longer at hand.

@@ -159,6 +159,11 @@ impl Journal {
             .is_some_and(|expected| expected.in_flight > 0)
     }
 
+    /// Whether something of a slot is waited for.
+    pub(crate) fn is_expected(&self, slot: &Slot) -> bool {
+        self.lock().contains_key(slot)
+    }
+
     /// The slots of which something is waited for.
     pub(crate) fn slots(&self) -> Vec<Slot> {
         self.lock().keys().cloned().collect()

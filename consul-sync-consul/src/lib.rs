@@ -14,6 +14,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use std::time::{Duration, Instant};
+
 mod address;
 mod answer;
 mod block;
@@ -52,12 +54,21 @@ pub use token::{Secret, TokenSource};
 /// An answer of this length on the wire takes so long to parse that it would hold up other tasks.
 const LONG: usize = 16 * 1024;
 
-/// Runs the parsing of an answer: at once where it is short, else on a thread for such work.
-async fn offload<T: Send + 'static>(length: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+/// Runs the parsing of an answer, at once where it is short, else on a thread for such work, and says how long
+/// it took.
+async fn offload<T: Send + 'static>(
+    length: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> (T, Duration) {
+    let timed = move || {
+        let start = Instant::now();
+        let result = work();
+        (result, start.elapsed())
+    };
     if length < LONG {
-        return work();
+        return timed();
     }
-    match tokio::task::spawn_blocking(work).await {
+    match tokio::task::spawn_blocking(timed).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

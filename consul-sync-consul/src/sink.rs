@@ -18,7 +18,7 @@ use consul_sync_core::{
 pub use self::settings::{NodeName, SinkSettings};
 pub(crate) use self::{
     node::NodeState,
-    read::{Listed, Load, seen},
+    read::{Listed, seen},
 };
 use crate::{
     Client,

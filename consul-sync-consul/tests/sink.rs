@@ -5,6 +5,8 @@
 mod apply;
 #[path = "sink/conformance.rs"]
 mod conformance;
+#[path = "sink/secrets.rs"]
+mod secrets;
 #[path = "sink/support.rs"]
 mod support;
 #[path = "sink/watch.rs"]

@@ -8,10 +8,26 @@ use tokio::time::Instant;
 const GAP: Duration = Duration::from_millis(250);
 /// The longest time between two reads, however costly or pointless they are.
 const LONGEST: Duration = Duration::from_secs(15);
+/// What a read costs the server, in times of what its parsing costs us: it walks the catalog, encodes and
+/// compresses where we take in.
+const SERVER: u32 = 3;
 /// How much longer than a read the gap after it is, so that reads take a bounded share of the server's time.
 const SHARE: u32 = 4;
+/// The shortest time between two whole reads when they show nothing but our own writes, whose outcome is known.
+const ECHO_GAP: Duration = Duration::from_millis(750);
 /// How many answers without news in a row cost nothing.
 const BURST: u32 = 2;
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Nothing that was not known.
+    None,
+    /// What we wrote ourselves.
+    Echo,
+    /// Somebody else's change.
+    Change,
+}
 
 /// Decides when the next read may start.
 ///
@@ -37,13 +53,17 @@ impl Pace {
         }
     }
 
-    /// Takes note of a read: what it cost, how long it was held, and whether it brought news.
-    pub(crate) fn note(&mut self, now: Instant, cost: Duration, held: Duration, is_news: bool) {
-        self.cost = (self.cost / 2).max(cost);
+    /// Takes note of a read: how long its parsing took, how long it was held, and what it brought. The time of
+    /// the whole call says nothing, because most of it is waiting.
+    pub(crate) fn note(&mut self, now: Instant, parse: Duration, held: Duration, news: News) {
+        self.cost = (self.cost / 2).max(parse * SERVER);
         let gap = (self.cost * SHARE).clamp(GAP, LONGEST);
-        let pause = if is_news {
+        let pause = if news != News::None {
             self.pointless = 0;
-            gap
+            match news {
+                News::Echo => gap.max(ECHO_GAP),
+                _ => gap,
+            }
         } else if held >= Duration::from_secs(10) {
             // It was held for long and let go: the end of the wait, or rare traffic next door.
             self.pointless = 0;
@@ -61,6 +81,11 @@ impl Pace {
         self.not_before = Some(now + pause);
     }
 
+    /// What a whole read costs, about.
+    pub(crate) fn cost(&self) -> Duration {
+        self.cost
+    }
+
     /// How long to wait from now.
     pub(crate) fn pause(&self, now: Instant) -> Duration {
         self.not_before
@@ -74,22 +99,33 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn pause_after(pace: &mut Pace, cost: Duration, held: Duration, is_news: bool) -> Duration {
+    fn pause_after(pace: &mut Pace, parse: Duration, held: Duration, news: News) -> Duration {
         let now = Instant::now();
-        pace.note(now, cost, held, is_news);
+        pace.note(now, parse, held, news);
         pace.pause(now)
     }
 
     #[test]
     fn after_news_the_gap_grows_with_the_cost_of_a_read() {
         let mut pace = Pace::new();
-        assert_eq!(pause_after(&mut pace, MS, MS, true), 250 * MS);
-        assert_eq!(pause_after(&mut pace, 500 * MS, MS, true), 2000 * MS);
-        assert_eq!(pause_after(&mut pace, MS, MS, true), 1000 * MS);
+        assert_eq!(pause_after(&mut pace, MS, MS, News::Change), 250 * MS);
         assert_eq!(
-            pause_after(&mut pace, 60_000 * MS, MS, true),
+            pause_after(&mut pace, 200 * MS, MS, News::Change),
+            2400 * MS
+        );
+        assert_eq!(pause_after(&mut pace, MS, MS, News::Change), 1200 * MS);
+        assert_eq!(
+            pause_after(&mut pace, 60_000 * MS, MS, News::Change),
             Duration::from_secs(15)
         );
+    }
+
+    #[test]
+    fn our_own_writes_are_read_back_less_often_than_others_changes() {
+        let mut pace = Pace::new();
+        assert_eq!(pause_after(&mut pace, MS, MS, News::Echo), 750 * MS);
+        assert_eq!(pause_after(&mut pace, MS, MS, News::Change), 250 * MS);
+        assert_eq!(pause_after(&mut pace, 100 * MS, MS, News::Echo), 1200 * MS);
     }
 
     #[test]
@@ -100,20 +136,20 @@ mod tests {
         let mut reads = 0;
         while now - start < Duration::from_secs(60) {
             reads += 1;
-            pace.note(now, MS, MS, false);
+            pace.note(now, MS, MS, News::None);
             now += pace.pause(now) + MS;
         }
         assert!(reads <= 14, "{reads} reads in a minute");
-        assert_eq!(pause_after(&mut pace, MS, MS, false), 15_000 * MS);
-        assert_eq!(pause_after(&mut pace, MS, MS, true), 250 * MS);
+        assert_eq!(pause_after(&mut pace, MS, MS, News::None), 15_000 * MS);
+        assert_eq!(pause_after(&mut pace, MS, MS, News::Change), 250 * MS);
     }
 
     #[test]
     fn fault_c06_an_answer_for_somebody_elses_check_is_followed_at_once() {
         let mut pace = Pace::new();
-        assert_eq!(pause_after(&mut pace, MS, MS, false), Duration::ZERO);
+        assert_eq!(pause_after(&mut pace, MS, MS, News::None), Duration::ZERO);
         assert_eq!(
-            pause_after(&mut pace, MS, Duration::from_secs(300), false),
+            pause_after(&mut pace, MS, Duration::from_secs(300), News::None),
             Duration::ZERO
         );
     }

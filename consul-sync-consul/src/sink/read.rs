@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::time::Instant;
 
 use consul_sync_core::{Held, HeldRecord, Record, Slot};
 
@@ -30,34 +29,13 @@ const ANY_SERVICE: &str = "consul-sync-any-service";
 #[derive(Debug)]
 pub(crate) struct Listed {
     pub(crate) table: Table,
-    /// What the two reads cost.
-    pub(crate) services: Load,
-    pub(crate) checks: Load,
+    /// How long it took to parse each of the two reads.
+    pub(crate) services: Duration,
+    pub(crate) checks: Duration,
     /// Whether Consul has no access control.
     pub(crate) is_open: bool,
     /// The first answer, for reports.
     pub(crate) answer: Answer,
-}
-
-/// What a whole read costs: the server's time, the wire's and ours.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
-    pub(crate) elapsed: Duration,
-    pub(crate) length: usize,
-}
-
-// === impl Load ===
-
-impl Load {
-    /// Below this many bytes the time of a read says nothing of the next one.
-    const SMALL: usize = 64 * 1024;
-
-    /// What a read of another length costs, in proportion.
-    pub(crate) fn of(&self, length: usize) -> Duration {
-        #[allow(clippy::cast_precision_loss)] // an estimate
-        let share = length.max(Self::SMALL) as f64 / self.length.max(Self::SMALL) as f64;
-        self.elapsed.mul_f64(share)
-    }
 }
 
 impl Inner {
@@ -143,17 +121,24 @@ impl Inner {
     /// # Errors
     /// Whenever it cannot be relied upon to be whole.
     pub(crate) async fn list(&self) -> Result<Listed, Error> {
-        let (services, services_load) = self.load(&self.node_request()).await?;
-        let (checks, checks_load) = self.load(&self.checks_request()).await?;
-        let (services_index, checks_index) = (services.index()?, checks.index()?);
+        let answer = self.load(&self.node_request()).await?;
+        let checks = self.load(&self.checks_request()).await?;
+        let (services_index, checks_index) = (answer.index()?, checks.index()?);
         let mut table = Table::new(self.has_namespaces(), Arc::clone(&self.placement.known));
-        let length = services.wire_length() + checks.wire_length();
-        let (table, answer, node, is_agent) = crate::offload(length, move || {
-            let (node, _) = table.read_services(&services, services_index)?;
-            let read = table.read_checks(&checks, checks_index)?;
-            Ok::<_, Error>((table, services, node, read.is_agent))
+        let (read, services_took) = crate::offload(answer.wire_length(), move || {
+            let read = table.read_services(&answer, services_index);
+            (table, answer, read)
         })
-        .await?;
+        .await;
+        let (mut table, answer, read) = read;
+        let (node, _) = read?;
+        let (read, checks_took) = crate::offload(checks.wire_length(), move || {
+            let read = table.read_checks(&checks, checks_index);
+            (table, read)
+        })
+        .await;
+        let (table, read) = read;
+        let is_agent = read?.is_agent;
         if is_agent {
             return Err(self.agents_node());
         }
@@ -161,23 +146,18 @@ impl Inner {
         let is_open = self.trust_absence().await?;
         Ok(Listed {
             table,
-            services: services_load,
-            checks: checks_load,
+            services: services_took,
+            checks: checks_took,
             is_open,
             answer,
         })
     }
 
-    async fn load(&self, request: &Request) -> Result<(Answer, Load), Error> {
-        let start = Instant::now();
+    async fn load(&self, request: &Request) -> Result<Answer, Error> {
         let answer = self.client.call(request).await?;
         answer.require_consistent()?;
         self.refuse_filtered(&answer)?;
-        let load = Load {
-            elapsed: start.elapsed(),
-            length: answer.wire_length(),
-        };
-        Ok((answer, load))
+        Ok(answer)
     }
 
     /// Makes sure that what a read did not show is not just forbidden to us. Returns whether Consul has no

@@ -170,7 +170,7 @@ impl<'a> Apply<'a> {
             .scoped(Request::put(&["txn"], Bytes::from(body)));
         let error = match sink.client.call(&request).await {
             Ok(answer) if answer.status == StatusCode::CONFLICT => {
-                return Ok(refusal(&answer));
+                return Ok(sink.refusal(&answer));
             }
             Ok(answer) => {
                 return Ok(match answer.json::<TxnAnswer>() {
@@ -379,11 +379,16 @@ fn dropped_check(op: &Op<Registration>) -> u64 {
     }
 }
 
-/// Reads the 409 of a transaction.
-fn refusal(answer: &Answer) -> Sent {
-    match answer.json::<TxnAnswer>() {
-        Ok(refused) => Sent::Refused(answer.call.clone(), refused.errors),
-        Err(_) => Sent::Unclear,
+impl Inner {
+    /// Reads the 409 of a transaction.
+    fn refusal(&self, answer: &Answer) -> Sent {
+        let Ok(mut refused) = answer.json::<TxnAnswer>() else {
+            return Sent::Unclear;
+        };
+        for error in &mut refused.errors {
+            error.what = self.client.redact(std::mem::take(&mut error.what));
+        }
+        Sent::Refused(answer.call.clone(), refused.errors)
     }
 }
 

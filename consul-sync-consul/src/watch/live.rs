@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Error,
     answer::Answer,
-    block::{Cursor, Step},
+    block::{Cursor, News, Step},
     journal::{Fit, Journal},
     registration::Registration,
     sink::{Inner, Listed, seen},
@@ -98,7 +98,7 @@ impl Live {
                 Part::Services => &mut *services,
                 Part::Checks => &mut *checks,
             };
-            if let Err(error) = self.take(sink, part, cursor, reply).await {
+            if let Err(error) = self.take(sink, journal, part, cursor, reply).await {
                 // Whoever has access control switched on had to restart the servers for it.
                 self.is_open = false;
                 self.query(part).failed(&error);
@@ -149,6 +149,7 @@ impl Live {
     async fn take(
         &mut self,
         sink: &Inner,
+        journal: &Journal,
         part: Part,
         cursor: &mut Cursor,
         reply: Reply,
@@ -164,30 +165,34 @@ impl Live {
             Step::Same => {
                 let query = self.query(part);
                 let is_early = held < query.wait(sink);
-                query.succeeded(0, held, false, is_early);
+                query.succeeded(Duration::ZERO, held, News::None, is_early);
             }
             Step::Backwards { from } => {
                 *cursor = moved;
                 return Err(answer.went_backwards(from, index));
             }
             Step::Moved => {
-                let length = answer.wire_length();
-                let touched = match part {
+                let (touched, parse) = match part {
                     Part::Services => self.read_services(sink, answer, index).await?,
                     Part::Checks => self.read_checks(sink, answer, index).await?,
                 };
                 *cursor = moved;
                 sink.saw_index(index);
-                let is_news = !touched.is_empty();
-                if is_news && !self.is_open && sink.client.is_anonymous() {
+                let news = if touched.is_empty() {
+                    News::None
+                } else if touched.iter().all(|slot| journal.is_expected(slot)) {
+                    News::Echo
+                } else {
+                    News::Change
+                };
+                if news == News::Change && !self.is_open && sink.client.is_anonymous() {
                     self.is_open = sink.trust_absence().await?;
                 }
                 self.due.extend(touched);
                 // When a node is removed, Consul answers a query that is held for it with the new index and
                 // what it held before (1.21.0, 1.22.2); only the next read says that it is gone.
-                let is_suspect = part == Part::Services && !is_news;
-                self.query(part)
-                    .succeeded(length, held, is_news, is_suspect);
+                let is_suspect = part == Part::Services && news == News::None;
+                self.query(part).succeeded(parse, held, news, is_suspect);
             }
         }
         Ok(())
@@ -198,9 +203,9 @@ impl Live {
         sink: &Inner,
         answer: Answer,
         index: u64,
-    ) -> Result<BTreeSet<Slot>, Error> {
+    ) -> Result<(BTreeSet<Slot>, Duration), Error> {
         let mut table = self.lend_table();
-        let (table, answer, read) = crate::offload(answer.wire_length(), move || {
+        let ((table, answer, read), parse) = crate::offload(answer.wire_length(), move || {
             let read = table.read_services(&answer, index);
             (table, answer, read)
         })
@@ -208,7 +213,7 @@ impl Live {
         self.table = table;
         let (node, touched) = read?;
         sink.learn_node(&answer, node.as_ref())?;
-        Ok(touched)
+        Ok((touched, parse))
     }
 
     async fn read_checks(
@@ -216,9 +221,9 @@ impl Live {
         sink: &Inner,
         answer: Answer,
         index: u64,
-    ) -> Result<BTreeSet<Slot>, Error> {
+    ) -> Result<(BTreeSet<Slot>, Duration), Error> {
         let mut table = self.lend_table();
-        let (table, read) = crate::offload(answer.wire_length(), move || {
+        let ((table, read), parse) = crate::offload(answer.wire_length(), move || {
             let read = table.read_checks(&answer, index);
             (table, read)
         })
@@ -229,7 +234,7 @@ impl Live {
             return Err(sink.agents_node());
         }
         self.doubtful.extend(read.doubtful);
-        Ok(read.touched)
+        Ok((read.touched, parse))
     }
 
     /// The table goes to the thread that parses, and comes back with it.

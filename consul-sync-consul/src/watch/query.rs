@@ -8,10 +8,10 @@ use tokio::time::{Instant, sleep};
 use crate::{
     Error,
     answer::Answer,
-    block::{self, Pace},
+    block::{self, News, Pace},
     request::Request,
     retry::Backoff,
-    sink::{Inner, Load},
+    sink::Inner,
 };
 
 /// What it asks for.
@@ -30,7 +30,6 @@ pub(super) struct Query {
     backoff: Backoff,
     /// After a failure: how long to leave the server alone.
     penalty: Duration,
-    load: Load,
     /// The next query must not block. A server whose index went back would hold it without a word until the
     /// index has caught up, so after every sign of that the index is looked at first.
     is_probe: bool,
@@ -48,15 +47,14 @@ pub(super) struct Reply {
 // === impl Query ===
 
 impl Query {
-    pub(super) fn new(part: Part, load: Load) -> Self {
+    pub(super) fn new(part: Part, parse: Duration) -> Self {
         let mut pace = Pace::new();
-        pace.note(Instant::now(), load.elapsed, Duration::ZERO, true);
+        pace.note(Instant::now(), parse, Duration::ZERO, News::Change);
         Self {
             part,
             pace,
             backoff: Backoff::new(Duration::from_millis(500), Duration::from_secs(15)),
             penalty: Duration::ZERO,
-            load,
             is_probe: false,
             open: None,
         }
@@ -88,7 +86,7 @@ impl Query {
 
     /// For how long the next query asks to be held.
     pub(super) fn wait(&self, sink: &Inner) -> Duration {
-        block::wait(sink.settings.wait, self.load.elapsed)
+        block::wait(sink.settings.wait, self.pace.cost())
     }
 
     /// Gives an open query up, and looks at the index before the next one.
@@ -113,16 +111,15 @@ impl Query {
     /// One that came early with the known index is, because so ends a query when a snapshot is restored.
     pub(super) fn succeeded(
         &mut self,
-        length: usize,
+        parse: Duration,
         held: Duration,
-        is_news: bool,
+        news: News,
         is_suspect: bool,
     ) {
         self.backoff.reset();
         self.is_probe = is_suspect && !self.is_probe;
         self.penalty = Duration::ZERO;
-        let cost = self.load.of(length);
-        self.pace.note(Instant::now(), cost, held, is_news);
+        self.pace.note(Instant::now(), parse, held, news);
     }
 
     /// Takes note of a failure.
