@@ -88,6 +88,8 @@ pub struct Index {
     /// Services that follow nodes and came up before these were listed.
     waiting: BTreeSet<Key>,
     phase: Phase,
+    /// Whether the reader is to be told something, be it known already: a kind that failed works again.
+    recovered: bool,
     work: Work,
 }
 
@@ -149,6 +151,7 @@ impl Index {
             due: BTreeSet::new(),
             waiting: BTreeSet::new(),
             phase: Phase::Fresh,
+            recovered: false,
             work: Work::default(),
         }
     }
@@ -260,6 +263,7 @@ impl Index {
                     self.phase = Phase::Lost;
                 }
             }
+            Change::Recovered => self.recovered = true,
         }
         *B::store(self) = store;
     }

@@ -195,8 +195,8 @@ impl<B: Kind> Watcher<B> {
         }
         self.stale = 0;
         self.manner = usual(self.streaming);
-        self.recovered(Activity::Listing);
         self.emitter.emit(Ok(Change::RelistDone)).await;
+        self.recovered(Activity::Listing).await;
     }
 
     async fn not_listed(&mut self, problem: Problem) {
@@ -269,7 +269,7 @@ impl<B: Kind> Watcher<B> {
                     self.saw(at, &object);
                     self.emitter.emit(Ok(Change::Deleted(object))).await;
                 }
-                Signal::Healthy => self.recovered(Activity::Following),
+                Signal::Healthy => self.recovered(Activity::Following).await,
                 Signal::Trouble(problem) => self.report(Activity::Following, problem).await,
                 Signal::Lost(Loss::Forgotten) => {
                     tracing::debug!(
@@ -325,9 +325,10 @@ impl<B: Kind> Watcher<B> {
         self.emitter.emit(Err(problem.error)).await;
     }
 
-    fn recovered(&mut self, activity: Activity) {
+    async fn recovered(&mut self, activity: Activity) {
         if self.trouble[activity as usize].take().is_some() {
             tracing::info!(kind = B::KIND, "watched again");
+            self.emitter.emit(Ok(Change::Recovered)).await;
         }
     }
 }

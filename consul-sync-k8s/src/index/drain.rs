@@ -29,13 +29,28 @@ impl Index {
     /// Empty until every needed kind was listed completely. Then once everything, from
     /// [`Event::RelistStarted`] to [`Event::RelistDone`]; afterwards only what is different from what was last
     /// said. After [`Change::Lost`](super::Change::Lost) changes still come, and when the kind was listed again,
-    /// everything comes again, so that the reader is whole again.
+    /// everything comes again, so that the reader is whole again. After
+    /// [`Change::Recovered`](super::Change::Recovered) at least one event comes, if need be one that says nothing new.
     pub fn drain(&mut self) -> Vec<Event<Key, Arc<Service>>> {
         let complete = self.is_complete();
-        match self.phase {
+        let events = match self.phase {
             Phase::Fresh if !complete => Vec::new(),
             Phase::Fresh | Phase::Lost if complete => self.everything(),
             _ => self.changes(),
+        };
+        if events.is_empty() && self.phase == Phase::Whole && std::mem::take(&mut self.recovered) {
+            return self.sign_of_life();
+        }
+        events
+    }
+
+    /// Something the reader knows: the first service, or that there is none.
+    fn sign_of_life(&self) -> Events {
+        let mut records = self.records.iter();
+        match records.find_map(|(key, record)| record.said.as_ref().map(|said| (key, said))) {
+            Some((key, said)) => vec![Event::Upserted(key.clone(), Arc::clone(said))],
+            None if self.records.values().any(Record::is_known) => Vec::new(),
+            None => vec![Event::RelistStarted, Event::RelistDone],
         }
     }
 

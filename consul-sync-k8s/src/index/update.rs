@@ -33,6 +33,8 @@ pub enum Change<T> {
     /// The kind is no longer known completely: the right was withdrawn, or the watch broke for good.
     /// What is known stays, and the next complete listing makes it whole.
     Lost,
+    /// The kind had been out of reach, and is watched again; nothing of it was missed.
+    Recovered,
 }
 
 impl From<Change<Service>> for Update {

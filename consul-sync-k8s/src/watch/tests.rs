@@ -121,6 +121,7 @@ fn words<B: Kind>(step: &Step<B>) -> String {
         Ok(Change::Deleted(object)) => format!("-{}", object.key().name()),
         Ok(Change::RelistDone) => "done".to_owned(),
         Ok(Change::Lost) => "lost".to_owned(),
+        Ok(Change::Recovered) => "recovered".to_owned(),
         Err(error) => format!("{}: {error}", error.kind()),
     }
 }

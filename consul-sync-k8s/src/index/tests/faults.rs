@@ -1,5 +1,7 @@
 //! Faults of the catalogue that the index alone must stand.
 
+use consul_sync_core::Event;
+
 use super::*;
 
 fn bad_service(name: &str, version: u32) -> slim::Service {
@@ -336,4 +338,27 @@ fn a_listing_in_between_keeps_the_knowledge_whole() {
     assert_eq!(index.incomplete(), [] as [&str; 0]);
     index.apply(Change::Deleted(cluster_ip("b")));
     assert_eq!(reader.read(&mut index), ["-shop/b"]);
+}
+
+#[test]
+fn after_an_outage_something_is_said_even_when_nothing_changed() {
+    let (mut index, mut reader) = web();
+    index.apply(Change::<slim::Service>::Recovered);
+    let events = index.drain();
+    assert!(matches!(events[..], [Event::Upserted(..)]), "{events:?}");
+    assert!(index.drain().is_empty(), "once");
+    assert!(reader.read(&mut index).is_empty());
+
+    let mut empty = Index::new(Arc::new(ExportSettings::default()));
+    for update in [
+        Update::from(Change::<slim::Service>::RelistStarted),
+        Change::<slim::Service>::RelistDone.into(),
+        Change::<slim::EndpointSlice>::RelistStarted.into(),
+        Change::<slim::EndpointSlice>::RelistDone.into(),
+    ] {
+        empty.apply(update);
+    }
+    empty.drain();
+    empty.apply(Change::<slim::EndpointSlice>::Recovered);
+    assert_eq!(empty.drain(), [Event::RelistStarted, Event::RelistDone]);
 }

@@ -44,6 +44,7 @@ async fn fault_k21_failures_are_met_with_growing_waits_and_told_once_for_each_st
             took >= Duration::from_secs(45) && took < Duration::from_secs(180),
             "{took:?}"
         );
+        assert_eq!(watched.next().await, "recovered");
         watched.settle().await;
         // All is well again: the same failure is told again.
         cluster.inject(On::list("services").times(1), Fault::status(502));
