@@ -43,7 +43,7 @@ mod wire;
 pub use address::ServerAddress;
 pub use client::{Client, ClientSettings};
 pub use error::{Call, Error};
-pub use preflight::{Finding, preflight};
+pub use preflight::preflight;
 pub use registration::{
     KUBERNETES, OWNER_META, RegisteredCheck, Registration, SOURCE_META, Version,
 };

@@ -1,6 +1,6 @@
 //! Looking before leaping: can Consul be reached, is the node one we may write, and is every right there?
 
-use consul_sync_core::Standing;
+use consul_sync_core::{Finding, Standing};
 
 use crate::{
     ConsulSink, Error,
@@ -14,53 +14,6 @@ use crate::{
 const OLDEST: (u32, u32) = (1, 14);
 /// Names that stand for all nodes and services when a right on every one of them is asked for.
 const ANY: &str = "consul-sync-any";
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Whether it is as it must be.
-    pub good: bool,
-    /// What was looked at, and what was seen.
-    pub message: String,
-    /// What to do about it.
-    pub remedy: Option<String>,
-}
-
-// === impl Finding ===
-
-impl Finding {
-    fn good(message: impl Into<String>) -> Self {
-        Self {
-            good: true,
-            message: message.into(),
-            remedy: None,
-        }
-    }
-
-    fn bad(message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            good: false,
-            message: message.into(),
-            remedy: Some(remedy.into()),
-        }
-    }
-
-    /// A failed call: what has to be done depends on why it failed.
-    fn failed(what: &str, error: &Error) -> Self {
-        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-        let message = format!("{what}: {error}{}", cause.unwrap_or_default());
-        let remedy = match error {
-            Error::Connect { .. } => "see whether the address is right and consul is running there",
-            Error::Timeout { .. } => "see whether the servers are overloaded or have no leader",
-            Error::Denied { rule, .. } => return Self::bad(message, add_rule(rule)),
-            Error::Status { status, .. } if matches!(status.as_u16(), 401 | 403) => {
-                "give a token that this cluster knows"
-            }
-            _ => "see the message; `consul monitor` on the server shows its side",
-        };
-        Self::bad(message, remedy)
-    }
-}
 
 /// Looks at Consul: whether it answers and has a leader, its version, each right that is needed, and the node
 /// that holds the instances. Nothing is changed.
@@ -97,6 +50,22 @@ pub async fn preflight(sink: &ConsulSink) -> Vec<Finding> {
     findings
 }
 
+/// A failed call: what has to be done depends on why it failed.
+fn failed(what: &str, error: &Error) -> Finding {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    let message = format!("{what}: {error}{}", cause.unwrap_or_default());
+    let remedy = match error {
+        Error::Connect { .. } => "see whether the address is right and consul is running there",
+        Error::Timeout { .. } => "see whether the servers are overloaded or have no leader",
+        Error::Denied { rule, .. } => return Finding::bad(message, add_rule(rule)),
+        Error::Status { status, .. } if matches!(status.as_u16(), 401 | 403) => {
+            "give a token that this cluster knows"
+        }
+        _ => "see the message; `consul monitor` on the server shows its side",
+    };
+    Finding::bad(message, remedy)
+}
+
 async fn leader(sink: &ConsulSink) -> Finding {
     let client = sink.client();
     let request = client.scoped(Request::get(&["status", "leader"]));
@@ -113,7 +82,7 @@ async fn leader(sink: &ConsulSink) -> Finding {
         Ok(leader) => Finding::good(format!(
             "consul at {servers} answers; its leader is {leader}"
         )),
-        Err(error) => Finding::failed("consul cannot be reached", &error),
+        Err(error) => failed("consul cannot be reached", &error),
     }
 }
 
@@ -141,7 +110,7 @@ async fn version(sink: &ConsulSink) -> Finding {
         Err(Error::Status { status, .. }) if matches!(status.as_u16(), 401 | 403) => {
             Finding::good("consul does not show its version to this token, which is not needed")
         }
-        Err(error) => Finding::failed("the version of consul cannot be read", &error),
+        Err(error) => failed("the version of consul cannot be read", &error),
     }
 }
 
@@ -198,7 +167,7 @@ async fn allowed(sink: &ConsulSink) -> Vec<Finding> {
                 }
             })
             .collect(),
-        Err(error) => vec![Finding::failed("the token's rights cannot be read", &error)],
+        Err(error) => vec![failed("the token's rights cannot be read", &error)],
     }
 }
 
@@ -213,7 +182,7 @@ async fn node(sink: &ConsulSink) -> Finding {
         Err(error @ Error::Settings(_)) => {
             return Finding::bad(error.to_string(), "set another name for the node");
         }
-        Err(error) => return Finding::failed("the node's instances cannot be listed", &error),
+        Err(error) => return failed("the node's instances cannot be listed", &error),
     };
     if matches!(sink.inner.node_state().await, Ok(NodeState::Due(0))) {
         return Finding::good(format!(

@@ -56,7 +56,7 @@ mod watch;
 
 pub use identity::owner;
 pub use index::{Change, Index, Update, Work};
-pub use preflight::{Finding, preflight};
+pub use preflight::preflight;
 pub use rights::{Right, Rights, Subject, Verb};
 pub use selector::{InvalidSelector, Selector};
 pub use settings::{ConsulNamespaces, ExportSettings, InvalidNodePorts, Needs, NodePorts};

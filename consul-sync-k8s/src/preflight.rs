@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use consul_sync_core::Finding;
 use http::Request;
 use kube::Client;
 use serde::Deserialize;
@@ -17,35 +18,6 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(10);
 /// The first minor version of Kubernetes 1 that serves everything that is asked for (EndpointSlices as `v1`).
 const OLDEST: u32 = 21;
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Whether it is as it must be.
-    pub good: bool,
-    /// What was looked at, and what was seen.
-    pub message: String,
-    /// What to do about it.
-    pub remedy: Option<String>,
-}
-
-impl Finding {
-    fn good(message: impl Into<String>) -> Self {
-        Self {
-            good: true,
-            message: message.into(),
-            remedy: None,
-        }
-    }
-
-    fn bad(message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            good: false,
-            message: message.into(),
-            remedy: Some(remedy.into()),
-        }
-    }
-}
 
 /// Looks at the API server, its version, and each right that the settings need. `identity`: whether the owner is to
 /// be read from the cluster. Nothing is changed, and nothing is tried again.
