@@ -3,6 +3,7 @@
 //! It picks a server, carries the token, fails over, and repeats what may be repeated: reads, and what was
 //! never sent. A write that may have been applied is reported as such and never sent again.
 
+mod receive;
 mod settings;
 
 use std::{
@@ -15,9 +16,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, Version, header};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http::{HeaderName, HeaderValue, header};
+use http_body_util::Full;
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, timeout_at},
@@ -26,7 +26,7 @@ use tokio::{
 pub use self::settings::ClientSettings;
 use crate::{
     Call, Error,
-    answer::{Answer, Body},
+    answer::Answer,
     block,
     connection::{Connection, Endpoint},
     pool::Pool,
@@ -299,84 +299,6 @@ impl Client {
         builder
             .body(body)
             .map_err(|error| Error::Settings(format!("request to consul: {error}")))
-    }
-
-    async fn receive(
-        &self,
-        request: &Request,
-        server: usize,
-        response: http::Response<Incoming>,
-    ) -> Result<Answer, Error> {
-        let call = self.describe(request, server);
-        let malformed = |problem: String| Error::Malformed {
-            call: call.clone(),
-            problem,
-        };
-        if response.version() == Version::HTTP_10 {
-            // Its end is marked by the end of the connection: a cut answer could not be told from a whole one.
-            return Err(malformed("the answer is HTTP/1.0".into()));
-        }
-        let (head, mut body) = response.into_parts();
-        let is_gzip = match head.headers.get(header::CONTENT_ENCODING) {
-            None => false,
-            Some(coding) if coding == "identity" => false,
-            Some(coding) if coding == "gzip" => true,
-            Some(coding) => {
-                return Err(malformed(format!("the content coding is {coding:?}")));
-            }
-        };
-        let mut chunks = Vec::new();
-        let mut length = 0_u64;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Error::Broken {
-                call: call.clone(),
-                source: error.into(),
-            })?;
-            let Ok(chunk) = frame.into_data() else {
-                continue;
-            };
-            length += chunk.len() as u64;
-            if length > self.0.answer_limit {
-                return Err(Error::TooLarge {
-                    call,
-                    limit: self.0.answer_limit,
-                });
-            }
-            chunks.push(chunk);
-        }
-        let body = Body::new(chunks, is_gzip, self.0.answer_limit);
-        Ok(Answer::new(call, head.status, head.headers, body))
-    }
-
-    /// Tells an answer of Consul's from everything else.
-    fn judge(&self, answer: Answer) -> Result<Answer, Error> {
-        let status = answer.status;
-        if status == StatusCode::OK || (status == StatusCode::CONFLICT && answer.is_json()) {
-            if answer.is_json() {
-                return Ok(answer);
-            }
-            let kind = answer.header("content-type").unwrap_or("missing");
-            return Err(answer.malformed(format!("the content type is {kind}, not JSON")));
-        }
-        if status.is_redirection() || status.is_success() || status.is_informational() {
-            // A redirect is never followed: it would carry the token to wherever it points (fault C20).
-            return Err(answer.malformed(format!("the status is {status}")));
-        }
-        let retry_after = answer
-            .header("retry-after")
-            .and_then(|text| text.trim().parse().ok())
-            .map(Duration::from_secs);
-        Err(Error::Status {
-            status,
-            text: self.redact(answer.excerpt()),
-            retry_after,
-            call: answer.call,
-        })
-    }
-
-    /// The text without the token, should a server repeat it.
-    pub(crate) fn redact(&self, text: String) -> String {
-        self.0.token.redact(text)
     }
 
     /// A call to name in an error about an answer that is no longer at hand.

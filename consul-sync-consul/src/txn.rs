@@ -7,6 +7,7 @@
 mod apply;
 mod encode;
 mod refusal;
+mod under_way;
 mod versions;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

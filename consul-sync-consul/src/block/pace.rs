@@ -58,7 +58,7 @@ impl Pace {
     pub(crate) fn note(&mut self, now: Instant, parse: Duration, held: Duration, news: News) {
         self.cost = (self.cost / 2).max(parse * SERVER);
         let gap = (self.cost * SHARE).clamp(GAP, LONGEST);
-        let pause = if news != News::None {
+        let wait = if news != News::None {
             self.pointless = 0;
             match news {
                 News::Echo => gap.max(ECHO_GAP),
@@ -78,7 +78,7 @@ impl Pace {
                 }
             }
         };
-        self.not_before = Some(now + pause);
+        self.not_before = Some(now + wait);
     }
 
     /// What a whole read costs, about.

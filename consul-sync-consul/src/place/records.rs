@@ -34,9 +34,9 @@ struct Refused {
 /// Lays out a slot. The result is a function of the set of instances and of the order of the claims alone.
 ///
 /// Where two claims name the same address and port, the earlier claim holds it. Where one service names it
-/// twice, a live instance is preferred. An instance that is identified by another address than its own (a pod behind
-/// its node's port) counts as being at that one, so that every pod there is registered. Of several instances with one name and address the lowest port has
-/// the plain ID, and the others one with the port in it.
+/// twice, a live instance is preferred. An instance that is identified by another address than its own (a pod
+/// behind its node's port) counts as being at that one, so that every pod there is registered. Of several
+/// instances with one name and address the lowest port has the plain ID, and the others one with the port in it.
 pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<Registration> {
     let mut candidates: Vec<Candidate<'_>> = claims
         .iter()

@@ -1,23 +1,20 @@
 //! A batch on its way: split where Consul refuses it, and one outcome for each operation.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::Bytes;
-use consul_sync_core::{Action, Op, Outcome, Outcomes, Reason, Rejection, Slot};
+use consul_sync_core::{Op, Outcome, Outcomes, Reason, Rejection, Slot};
 use http::StatusCode;
 
 use super::{
     NodeWrite, Refusal, encode,
     refusal::{missing_rule, rejection},
+    under_way::UnderWay,
     versions::{Applied, applied},
 };
 use crate::{
     Call, Error,
     answer::Answer,
-    journal::{Journal, Sign},
     registration::{KUBERNETES, Registration, SOURCE_META, Version},
     request::Request,
     sink::{Inner, NodeState},
@@ -40,13 +37,6 @@ pub(crate) struct Apply<'a> {
     has_written: bool,
     node_attempts: u32,
     under_way: UnderWay<'a>,
-}
-
-/// Tells the watches that writes are under way, until it is dropped, also when the call is cancelled.
-#[derive(Debug)]
-struct UnderWay<'a> {
-    journals: Vec<Arc<Journal>>,
-    slots: HashSet<&'a Slot>,
 }
 
 /// What became of one transaction.
@@ -95,8 +85,9 @@ impl<'a> Apply<'a> {
                 Ok(state) => state,
                 Err(error) => return self.stop(error),
             };
+            let highest = self.sink.highest_index();
             match self.send(&part, node).await? {
-                Sent::Applied(answer) => self.applied(&part, &answer),
+                Sent::Applied(answer) => self.applied(&part, &answer, highest),
                 Sent::Refused(call, errors) => self.refused(part, &call, node, &errors)?,
                 Sent::TooLarge => self.halve(part, || {
                     Rejection::new(Reason::TooLarge, "consul takes no transaction that large")
@@ -216,42 +207,22 @@ impl<'a> Apply<'a> {
         }
     }
 
-    fn applied(&mut self, part: &[usize], answer: &TxnAnswer) {
+    fn applied(&mut self, part: &[usize], answer: &TxnAnswer, highest: u64) {
         self.has_written = true;
         self.sink.set_node_state(NodeState::Present);
         let ops: Vec<&Op<Registration>> = part.iter().map(|at| &self.ops[*at]).collect();
         for ((at, op), applied) in part.iter().zip(&ops).zip(applied(&ops, &answer.results)) {
             self.outcomes[*at] = match applied {
                 Applied::Written(version) => {
-                    let is_new = matches!(op.action, Action::Create(_));
-                    if is_new && version.service < self.sink.highest_index() {
-                        for journal in &self.under_way.journals {
-                            journal.raise_alarm();
-                        }
-                    }
-                    self.tell(
-                        op,
-                        Sign::Written {
-                            version,
-                            dropped: dropped_check(op),
-                        },
-                    );
+                    self.under_way.written(op, version, highest);
                     Outcome::Written(version)
                 }
                 Applied::Deleted => {
-                    if let Action::Delete(deletion) = &op.action {
-                        self.tell(op, Sign::Deleted(*deletion.expected()));
-                    }
+                    self.under_way.deleted(op);
                     Outcome::Deleted
                 }
                 Applied::Unreadable => Outcome::Unknown,
             };
-        }
-    }
-
-    fn tell(&self, op: &Op<Registration>, sign: Sign) {
-        for journal in &self.under_way.journals {
-            journal.wrote(&op.slot, op.id(), sign);
         }
     }
 
@@ -369,16 +340,6 @@ impl<'a> Apply<'a> {
     }
 }
 
-/// The version of the check that an update takes away; 0 for none.
-fn dropped_check(op: &Op<Registration>) -> u64 {
-    match &op.action {
-        Action::Update {
-            record, expected, ..
-        } if record.check.is_none() => expected.check.unwrap_or(0),
-        _ => 0,
-    }
-}
-
 impl Inner {
     /// Reads the 409 of a transaction.
     fn refusal(&self, answer: &Answer) -> Sent {
@@ -389,26 +350,5 @@ impl Inner {
             error.what = self.client.redact(std::mem::take(&mut error.what));
         }
         Sent::Refused(answer.call.clone(), refused.errors)
-    }
-}
-
-// === impl UnderWay ===
-
-impl<'a> UnderWay<'a> {
-    fn new(sink: &Inner, ops: &'a [Op<Registration>]) -> Self {
-        let slots: HashSet<&Slot> = ops.iter().map(|op| &op.slot).collect();
-        let journals = sink.journals();
-        for journal in &journals {
-            journal.begin(slots.iter().copied());
-        }
-        Self { journals, slots }
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        for journal in &self.journals {
-            journal.end(self.slots.iter().copied());
-        }
     }
 }
