@@ -26,7 +26,8 @@ pub(crate) struct Report<W = anstream::Stdout> {
 pub(crate) struct Shown {
     /// How long its change took to be in Consul, if it made one.
     took: Option<Duration>,
-    notes: Vec<String>,
+    /// Lines under the step, each in its style.
+    lines: Vec<(Style, String)>,
 }
 
 // ---- impl Shown -------------------------------------------------------------------------------------------------------
@@ -41,14 +42,21 @@ impl Shown {
     pub(crate) fn after(took: Duration) -> Self {
         Self {
             took: Some(took),
-            notes: Vec::new(),
+            lines: Vec::new(),
         }
     }
 
-    /// Lines under the step.
-    pub(crate) fn note(mut self, note: impl AsRef<str>) -> Self {
-        let lines = note.as_ref().trim_end().lines();
-        self.notes.extend(lines.map(str::to_owned));
+    /// A remark under the step.
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
+        self.lines.push((NOTE, note.into()));
+        self
+    }
+
+    /// What a program printed, under the step.
+    pub(crate) fn print(mut self, text: &str) -> Self {
+        let lines = text.trim_end().lines();
+        self.lines
+            .extend(lines.map(|line| (Style::new(), line.to_owned())));
         self
     }
 }
@@ -108,9 +116,9 @@ impl<W: io::Write> Report<W> {
                 let time = shown.took.map(|took| format!("{:>9}", Millis(took)));
                 let line = format!("{what:<WIDTH$}{}", time.unwrap_or_default());
                 self.line(format_args!("  {OK}ok{OK:#}  {}", line.trim_end()));
-                for note in shown.notes {
-                    let indent = if note.is_empty() { "" } else { "      " };
-                    self.line(format_args!("{indent}{NOTE}{note}{NOTE:#}"));
+                for (style, line) in shown.lines {
+                    let indent = if line.is_empty() { "" } else { "      " };
+                    self.line(format_args!("{indent}{style}{line}{style:#}"));
                 }
                 true
             }

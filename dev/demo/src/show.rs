@@ -50,6 +50,7 @@ pub(crate) async fn run(args: Args) -> ExitCode {
     if args.keep {
         addresses::print(&stage, &mut report);
         signals.next().await;
+        drop(stage);
         anstream::eprintln!("\ndemo: stopped; nothing is left running");
     }
     if report.is_good() {

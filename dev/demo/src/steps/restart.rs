@@ -55,7 +55,7 @@ pub(super) async fn plan(stage: &mut Stage) -> Result<Shown> {
         || "the plan lacks a change".to_owned(),
     )?;
     unchanged(&before, &stage.catalog().all().await?)?;
-    Ok(Shown::done().note("$ consul-sync plan ...").note(text))
+    Ok(Shown::done().note("$ consul-sync plan ...").print(&text))
 }
 
 /// It is started again and does it.
