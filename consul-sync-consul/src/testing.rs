@@ -11,15 +11,17 @@
 //! and peers.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 mod acl;
 mod agent;
 mod answer;
+mod block;
 mod builder;
 mod decode;
 mod endpoint;
@@ -27,6 +29,7 @@ mod fault;
 mod filter;
 mod hand;
 mod model;
+mod object;
 mod read;
 mod register;
 mod request;
@@ -34,6 +37,7 @@ mod route;
 mod server;
 mod store;
 mod txn;
+mod vet;
 mod view;
 mod views;
 
@@ -73,6 +77,7 @@ const AGENT_NODE: &str = "fake-consul";
 #[derive(Debug)]
 pub struct FakeConsul {
     shared: Arc<Shared>,
+    address: SocketAddr,
     server: JoinHandle<()>,
 }
 
@@ -97,14 +102,35 @@ impl FakeConsul {
         FakeConsulBuilder::default()
     }
 
+    /// Another server of the same cluster: the same catalog, tokens, faults and counters behind an address of its own,
+    /// which is gone when the value is dropped.
+    ///
+    /// # Errors
+    ///
+    /// A port cannot be opened.
+    pub async fn another(&self) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::serve(Arc::clone(&self.shared), listener)
+    }
+
+    fn serve(shared: Arc<Shared>, listener: TcpListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared)));
+        Ok(Self {
+            shared,
+            address,
+            server,
+        })
+    }
+
     /// Base URL, without a slash at the end.
     pub fn url(&self) -> String {
-        format!("http://{}", self.shared.address)
+        format!("http://{}", self.address)
     }
 
     /// Address of the listener.
     pub fn address(&self) -> SocketAddr {
-        self.shared.address
+        self.address
     }
 }
 

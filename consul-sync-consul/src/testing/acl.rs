@@ -137,10 +137,12 @@ impl DefaultPolicy {
     }
 }
 
+/// A token.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) accessor: String,
-    pub(super) rules: Rules,
+    pub(super) index: u64,
+    rules: Rules,
 }
 
 /// The ACL system of one server.
@@ -152,17 +154,37 @@ pub(super) struct Acl {
 }
 
 impl Acl {
-    pub(super) fn put(&mut self, secret: &str, rules: Rules) {
+    /// Writes a token with the raft index `index`.
+    pub(super) fn put(&mut self, secret: &str, rules: Rules, index: u64) {
         let accessor = self.tokens.get(secret).map_or_else(
             || format!("00000000-0000-4000-8000-{:012x}", self.tokens.len() + 1),
             |token| token.accessor.clone(),
         );
-        self.tokens
-            .insert(secret.to_owned(), Token { accessor, rules });
+        self.tokens.insert(
+            secret.to_owned(),
+            Token {
+                accessor,
+                index,
+                rules,
+            },
+        );
     }
 
     pub(super) fn revoke(&mut self, secret: &str) {
         self.tokens.remove(secret);
+    }
+
+    pub(super) fn token(&self, secret: &str) -> Option<&Token> {
+        self.tokens.get(secret)
+    }
+
+    /// Index of the last token written.
+    pub(super) fn index(&self) -> u64 {
+        self.tokens
+            .values()
+            .map(|token| token.index)
+            .max()
+            .unwrap_or(1)
     }
 
     /// What the bearer of `secret` may do; `None` when there is no such token.
@@ -209,14 +231,6 @@ impl Access {
     /// Whether an answer may say that something was left out: only to the bearer of a token.
     pub(super) fn may_know_of_filtering(&self) -> bool {
         matches!(self.holder, Holder::Token(_))
-    }
-
-    /// Accessor ID of the token.
-    pub(super) fn accessor(&self) -> Option<&str> {
-        match &self.holder {
-            Holder::Anonymous => None,
-            Holder::Token(accessor) => Some(accessor),
-        }
     }
 
     fn allows(&self, grants: impl Fn(&Rules) -> Option<Right>, needed: Right) -> bool {

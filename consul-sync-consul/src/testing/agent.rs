@@ -50,26 +50,29 @@ fn acls_are_on(shared: &Shared) -> Result<(), Answer> {
     }
 }
 
-/// `/v1/acl/token/self`
+/// `/v1/acl/token/self`. A request without a token has none to show, though it is allowed what the anonymous one is.
 pub(super) fn token_self(shared: &Shared, parts: &Parts) -> Result<Answer, Answer> {
     acls_are_on(shared)?;
-    let query = Query::read(&parts.uri)?;
-    let access = access(shared, parts)?;
+    Query::read(&parts.uri)?.reachable()?;
     let secret = Query::token(parts);
-    let (accessor, secret, description) = match access.accessor() {
-        Some(accessor) => (accessor, secret.as_str(), ""),
-        None => (
-            "00000000-0000-0000-0000-000000000002",
-            "anonymous",
-            "Anonymous Token",
-        ),
+    let state = shared.state();
+    let answer = match state.acl.token(&secret) {
+        None => Answer::text(403, "token does not exist: ACL not found")
+            .header("x-consul-index", "1")
+            .header("x-consul-knownleader", "false"),
+        Some(token) => Answer::json(
+            200,
+            &json!({
+                "CreateIndex": token.index, "ModifyIndex": token.index, "AccessorID": token.accessor, "SecretID": secret,
+                "Description": "", "Local": false, "CreateTime": "1970-01-01T00:00:01Z", "Hash": "",
+            }),
+        )
+        .header("x-consul-index", &state.acl.index().to_string())
+        .header("x-consul-knownleader", "true"),
     };
-    let body = json!({
-        "CreateIndex": 1, "ModifyIndex": 1, "AccessorID": accessor, "SecretID": secret, "Description": description,
-        "Local": false, "CreateTime": "1970-01-01T00:00:01Z", "Hash": "",
-    });
-    Ok(Answer::json(200, &body)
-        .header("x-consul-effective-consistency", query.consistency.as_str()))
+    Ok(answer
+        .header("x-consul-lastcontact", "0")
+        .header("x-consul-query-backend", "blocking-query"))
 }
 
 /// `/v1/internal/acl/authorize`

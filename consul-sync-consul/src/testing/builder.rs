@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use super::acl::{Access, Acl, DefaultPolicy, Rules};
 use super::fault::Faults;
 use super::model::{Check, Instance, Node};
-use super::server::{self, Identity, Shared, State};
+use super::server::{Identity, Shared, State};
 use super::store::Store;
 use super::views::Views;
 use super::{AGENT_ID, AGENT_NODE, FakeConsul, register, request};
@@ -81,7 +81,7 @@ impl FakeConsulBuilder {
     /// Adds a token; without [`acl`](Self::acl) tokens are ignored, as on Consul.
     #[must_use]
     pub fn token(mut self, secret: &str, rules: Rules) -> Self {
-        self.acl.put(secret, rules);
+        self.acl.put(secret, rules, 1);
         self
     }
 
@@ -110,8 +110,7 @@ impl FakeConsulBuilder {
             epoch: 0,
         };
         let shared = Arc::new(Shared::new(identity, address, self.connections, state));
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared)));
-        Ok(FakeConsul { shared, server })
+        FakeConsul::serve(shared, listener)
     }
 }
 

@@ -79,7 +79,10 @@ impl FakeConsul {
 impl FakeConsul {
     /// Adds a token or gives an existing one other rules.
     pub fn put_token(&self, secret: &str, rules: Rules) {
-        self.shared.state().acl.put(secret, rules);
+        let mut state = self.shared.state();
+        state.store.raft += 1;
+        let index = state.store.raft;
+        state.acl.put(secret, rules, index);
     }
 
     /// Deletes a token. Queries that block with it learn of it when they next look at the catalog; those

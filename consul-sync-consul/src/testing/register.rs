@@ -1,11 +1,14 @@
 //! `PUT /v1/catalog/register` and `/v1/catalog/deregister`: the writes of everyone who is not the sync.
 
 use super::acl::Access;
-use super::decode::{Decoded, Fields, first_value, list};
+use super::answer::Answer;
+use super::decode::{DecodeError, Decoded, Fields, first_value, list};
 use super::model::{Check, Instance, Node, folded};
-use super::request::{self, check_fields, register_service};
+use super::object::{check_fields, register_service};
+use super::request::DATACENTER;
 use super::server::Identity;
 use super::store::{Store, Written};
+use super::vet;
 
 /// Body of a registration.
 #[derive(Debug, Default)]
@@ -40,7 +43,7 @@ pub(super) fn read(body: &[u8], named_ports: bool) -> Decoded<Registration> {
         modify_index: 0,
     };
     if node.datacenter.is_empty() {
-        request::DATACENTER.clone_into(&mut node.datacenter);
+        DATACENTER.clone_into(&mut node.datacenter);
     }
     let service = match Fields::open(fields.take("Service"), "Service")? {
         Some(service) => Some(register_service(service, named_ports)?),
@@ -109,19 +112,19 @@ pub(super) fn pre_check(
         checks,
         skip_node_update,
     } = registration;
-    request::vet_node(&node.node, &node.id)?;
+    vet::node(&node.node, &node.id)?;
     if node.address.is_empty() && !*skip_node_update {
         return Err("Must provide address if SkipNodeUpdate is not set".to_owned());
     }
     if let Some(service) = service {
         service.node.clone_from(&node.node);
-        request::vet_service(service, access, identity)?;
+        vet::service(service, access, identity)?;
     }
     for check in checks.iter_mut() {
         if check.node.is_empty() {
             check.node.clone_from(&node.node);
         }
-        request::default_check_id(check);
+        vet::default_check_id(check);
     }
     let known = store.node(&node.node);
     if known.is_none_or(|old| !*skip_node_update && !node.is_same(old)) {
@@ -233,4 +236,9 @@ pub(super) fn run_removal(store: &mut Store, index: u64, removal: &Deregistratio
     } else {
         store.remove_node(index, &removal.node);
     }
+}
+
+/// Answer to a body that cannot be read.
+pub(super) fn unreadable(error: &DecodeError) -> Answer {
+    Answer::text(400, format!("Request decode failed: {}", error.0))
 }

@@ -1,30 +1,21 @@
-//! From a request to its answer: methods, tokens, bodies, blocking.
+//! From a request to its answer: paths, methods, tokens, bodies.
 
 use std::convert::Infallible;
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
 use http::request::Parts;
+use http::{Method, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
 
 use super::acl::Access;
 use super::answer::Answer;
 use super::endpoint::Endpoint;
 use super::fault::Refusal;
-use super::model::Node;
 use super::read::Read;
 use super::request::{self, Query};
 use super::server::{Shared, State};
-use super::{agent, register, txn};
-
-/// Consul spreads the ends of blocking queries over this part of the wait.
-const JITTER_FRACTION: u32 = 16;
-/// How long a view takes to say that its subscription failed.
-const SUBSCRIPTION_FAILURE: Duration = Duration::from_secs(10);
+use super::{agent, block, register, txn};
 
 const NO_SUCH_ENDPOINT: &str = "Invalid URL path: not a recognized HTTP API endpoint\n";
 const NO_API: &str =
@@ -42,6 +33,9 @@ pub(super) async fn route(
     if request::path(&parts.uri).chars().any(char::is_control) {
         return Answer::empty(400).without("vary");
     }
+    if let Some(clean) = cleaned(parts.uri.path()) {
+        return redirect(&clean);
+    }
     let answer = match answer(shared, &parts, body, endpoint, name, refusal).await {
         Ok(answer) | Err(answer) => answer,
     };
@@ -52,6 +46,34 @@ pub(super) async fn route(
         "x-consul-default-acl-policy",
         shared.state().acl.default.as_str(),
     )
+}
+
+/// The path without `//`, `.` and `..`, if that makes a difference.
+fn cleaned(path: &str) -> Option<String> {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    let slash = if path.ends_with('/') && !parts.is_empty() {
+        "/"
+    } else {
+        ""
+    };
+    let clean = format!("/{}{slash}", parts.join("/"));
+    (clean != path).then_some(clean)
+}
+
+/// Go's router sends clients to the clean form of a path.
+fn redirect(path: &str) -> Answer {
+    let body = format!("<a href=\"{path}\">Temporary Redirect</a>.\n\n");
+    Answer::text(307, body)
+        .header("content-type", "text/html; charset=utf-8")
+        .header("location", path)
+        .without("vary")
 }
 
 async fn answer(
@@ -69,14 +91,23 @@ async fn answer(
             if api { NO_SUCH_ENDPOINT } else { NO_API },
         ));
     }
+    let allowed = format!("OPTIONS,{}", endpoint.method());
+    if parts.method == Method::OPTIONS {
+        let content_type = if shared.identity.is_1_22() {
+            "application/json; charset=utf-8"
+        } else {
+            "application/json"
+        };
+        return Ok(Answer::empty(200)
+            .header("content-type", content_type)
+            .header("allow", &allowed));
+    }
     if parts.method != endpoint.method() {
         let text = format!("method {} not allowed", parts.method);
-        return Err(
-            Answer::text(405, text).header("allow", &format!("OPTIONS,{}", endpoint.method()))
-        );
+        return Err(Answer::text(405, text).header("allow", &allowed));
     }
     if let Some(read) = Read::new(endpoint, name) {
-        return reading(shared, parts, &read).await;
+        return block::reading(shared, parts, &read).await;
     }
     match endpoint {
         Endpoint::Txn => transaction(shared, parts, body, refusal).await,
@@ -97,150 +128,6 @@ pub(super) fn access(shared: &Shared, parts: &Parts) -> Result<Access, Answer> {
         .acl
         .access(&token)
         .ok_or_else(|| Answer::text(403, "ACL not found"))
-}
-
-// ---- reads ------------------------------------------------------------------------------------------------------------
-
-async fn reading(shared: &Shared, parts: &Parts, read: &Read) -> Result<Answer, Answer> {
-    let query = Query::read(&parts.uri)?;
-    if let Some(missing) = read.missing_name() {
-        return Err(Answer::text(400, missing));
-    }
-    query.reachable().map_err(|answer| failed(answer, read))?;
-    if let Some(name) = read.health_of().filter(|_| query.index > 0) {
-        return viewing(shared, parts, read, name, &query).await;
-    }
-    let deadline = Instant::now() + query.wait + jitter(query.wait);
-    let epoch = shared.state().epoch;
-    let mut changes = shared.changes();
-    let mut blocked = None;
-    let mut in_time = true;
-    // The token is looked at again when there is something to show, and not when the wait ends.
-    let mut admitted = access(shared, parts).map_err(|answer| failed(answer, read))?;
-    loop {
-        let moved = {
-            let state = shared.state();
-            read.index(&state.store, &query) > query.index || state.epoch != epoch
-        };
-        if moved && blocked.is_some() {
-            admitted = access(shared, parts).map_err(|answer| failed(answer, read))?;
-        }
-        if moved || query.index == 0 || !in_time {
-            return print(shared, read, &query, &admitted);
-        }
-        blocked.get_or_insert_with(|| shared.count(&shared.blocked));
-        in_time = timeout_at(deadline, changes.changed()).await.is_ok();
-    }
-}
-
-/// A blocking query of the health of a service, which a view answers.
-async fn viewing(
-    shared: &Shared,
-    parts: &Parts,
-    read: &Read,
-    name: &str,
-    query: &Query,
-) -> Result<Answer, Answer> {
-    let token = Query::token(parts);
-    let key = view_key(&token, name, query);
-    let deadline = Instant::now() + query.wait;
-    let mut changes = shared.changes();
-    let _blocked = shared.count(&shared.blocked);
-    let Ok(mut admitted) = access(shared, parts) else {
-        // A view has nothing until its subscription succeeds, and a failure is told late.
-        tokio::time::sleep(query.wait.min(SUBSCRIPTION_FAILURE)).await;
-        if query.wait > SUBSCRIPTION_FAILURE {
-            return Err(Answer::text(403, "ACL not found"));
-        }
-        let nothing: [Node; 0] = [];
-        return Ok(print_view(Answer::json(200, &nothing), 1, query));
-    };
-    let mut revocations = shared.revocations();
-    loop {
-        {
-            let mut state = shared.state();
-            let State { store, views, .. } = &mut *state;
-            let index = views.index(store, &key, name, &token);
-            if index > query.index || Instant::now() >= deadline {
-                let (answer, _) = read.answer(store, query, &admitted, &shared.identity)?;
-                return Ok(print_view(answer, index, query));
-            }
-        }
-        let news = async {
-            tokio::select! {
-                _ = changes.changed() => {}
-                _ = revocations.changed() => {}
-            }
-        };
-        if timeout_at(deadline, news).await.is_ok() {
-            admitted = access(shared, parts)?;
-        }
-    }
-}
-
-/// A view does not know whether there is a leader, and says no; nor does it say what rights left out.
-fn print_view(answer: Answer, index: u64, query: &Query) -> Answer {
-    answer
-        .header("x-consul-index", &index.to_string())
-        .header("x-consul-knownleader", "false")
-        .header("x-consul-lastcontact", "0")
-        .header("x-consul-query-backend", "streaming")
-        .header("x-consul-effective-consistency", query.consistency.as_str())
-}
-
-/// What tells one view from another: everything but index, wait and consistency.
-fn view_key(token: &str, name: &str, query: &Query) -> String {
-    let mut key = format!("{token}\n{name}");
-    for part in ["passing", "tag", "filter", "node-meta"] {
-        for value in query.all(part) {
-            key.extend(["\n", part, "=", value]);
-        }
-    }
-    key
-}
-
-fn print(shared: &Shared, read: &Read, query: &Query, access: &Access) -> Result<Answer, Answer> {
-    let mut state = shared.state();
-    let index = read.index(&state.store, query);
-    read.side_effect(&mut state.store, &shared.identity);
-    let answer = read.answer(&state.store, query, access, &shared.identity);
-    let (answer, filtered) = answer.map_err(|answer| failed(answer, read))?;
-    let mut answer = answer
-        .header("x-consul-index", &index.to_string())
-        .header("x-consul-knownleader", "true")
-        .header("x-consul-lastcontact", "0")
-        .header("x-consul-query-backend", "blocking-query");
-    if !matches!(read, Read::UiNode(_)) {
-        answer = answer.header("x-consul-effective-consistency", query.consistency.as_str());
-    }
-    if filtered {
-        answer = answer.header("x-consul-results-filtered-by-acls", "true");
-    }
-    Ok(answer)
-}
-
-/// A failed read carries the headers of a query that found nothing: index 1 and no leader. Not so for the health of a
-/// service, for requests that were refused before the query, and for what is not there.
-fn failed(answer: Answer, read: &Read) -> Answer {
-    if read.health_of().is_some() || !matches!(answer.status.as_u16(), 403 | 500) {
-        return answer;
-    }
-    answer
-        .header("x-consul-index", "1")
-        .header("x-consul-knownleader", "false")
-        .header("x-consul-lastcontact", "0")
-        .header("x-consul-query-backend", "blocking-query")
-}
-
-/// A random part of a sixteenth of the wait.
-fn jitter(wait: Duration) -> Duration {
-    let random = RandomState::new().build_hasher().finish();
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a random share needs no exactness"
-    )]
-    let share = (random >> 11) as f64 / (1_u64 << 53) as f64;
-    (wait / JITTER_FRACTION).mul_f64(share)
 }
 
 // ---- writes -----------------------------------------------------------------------------------------------------------
@@ -338,7 +225,7 @@ async fn registration(shared: &Shared, parts: &Parts, body: Incoming) -> Result<
     let body = whole(body).await?;
     let named_ports = shared.identity.is_1_22();
     let mut registration =
-        register::read(&body, named_ports).map_err(|error| request::unreadable(&error))?;
+        register::read(&body, named_ports).map_err(|error| register::unreadable(&error))?;
     Query::read(&parts.uri)?.reachable()?;
     let access = access(shared, parts)?;
     let mut state = shared.state();
@@ -352,7 +239,7 @@ async fn registration(shared: &Shared, parts: &Parts, body: Incoming) -> Result<
 
 async fn removal(shared: &Shared, parts: &Parts, body: Incoming) -> Result<Answer, Answer> {
     let body = whole(body).await?;
-    let removal = register::read_removal(&body).map_err(|error| request::unreadable(&error))?;
+    let removal = register::read_removal(&body).map_err(|error| register::unreadable(&error))?;
     Query::read(&parts.uri)?.reachable()?;
     let access = access(shared, parts)?;
     let mut state = shared.state();

@@ -324,6 +324,27 @@ async fn a_restored_snapshot_takes_data_and_indexes_back() {
 }
 
 #[tokio::test]
+async fn servers_of_one_cluster_share_the_catalog_and_go_one_by_one() {
+    let (consul, caller) = consul().await;
+    let other = consul.another().await.unwrap();
+    let behind = Caller::of(&other);
+    assert_eq!(behind.txn(set("a")).await, 200);
+    assert_eq!(
+        caller.get("/v1/catalog/node-services/n").await.1["Services"][0]["ID"],
+        "a"
+    );
+    drop(other);
+    consul.until(|consul| consul.connections() == 1).await;
+    assert!(
+        behind
+            .send("GET", "/v1/catalog/nodes", Value::Null)
+            .await
+            .is_err()
+    );
+    assert_eq!(caller.get("/v1/catalog/nodes").await.0, 200);
+}
+
+#[tokio::test]
 async fn connections_above_the_limit_are_reset() {
     let consul = FakeConsul::builder().connections(1).start().await.unwrap();
     let (first, second) = (Caller::of(&consul), Caller::of(&consul));

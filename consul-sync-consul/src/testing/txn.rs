@@ -4,13 +4,17 @@ use serde_json::{Value, json};
 
 use super::acl::Access;
 use super::answer::Answer;
-use super::decode::{DecodeError, Decoded, Fields, first_value, list};
+use super::decode::DecodeError;
 use super::fault::{Operation, Refusal};
 use super::model::{Check, Instance, Node};
-use super::request::{self, check_fields, node_fields};
 use super::server::Identity;
-use super::store::{MISSING_KEY, Store, Written};
-use super::view;
+use super::store::{Store, Written};
+use super::vet;
+
+mod body;
+mod verbs;
+
+pub(super) use body::read;
 
 /// Largest body of a transaction, in bytes.
 pub(super) const BODY_LIMIT: usize = 512 * 1024;
@@ -96,84 +100,6 @@ impl TxnOp {
     }
 }
 
-// ---- reading ----------------------------------------------------------------------------------------------------------
-
-/// Reads the operations of a body. Entries without a known member vanish, as on Consul.
-pub(super) fn read(body: &[u8], named_ports: bool) -> Decoded<Vec<TxnOp>> {
-    let entries = list(first_value(body)?, "TxnOps")?;
-    let mut ops = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let Some(mut fields) = Fields::open(entry, "TxnOp")? else {
-            continue;
-        };
-        let members = [
-            fields.take("KV"),
-            fields.take("Node"),
-            fields.take("Service"),
-            fields.take("Check"),
-        ];
-        fields.finish()?;
-        let [kv, node, service, check] = members;
-        if !kv.is_null() {
-            ops.push(TxnOp {
-                verb: String::new(),
-                subject: Subject::Kv,
-            });
-        } else if let Some(op) = Fields::open(node, "Node")? {
-            ops.push(node_op(op)?);
-        } else if let Some(op) = Fields::open(service, "Service")? {
-            ops.push(service_op(op, named_ports)?);
-        } else if let Some(op) = Fields::open(check, "Check")? {
-            ops.push(check_op(op)?);
-        }
-    }
-    Ok(ops)
-}
-
-fn node_op(mut op: Fields) -> Decoded<TxnOp> {
-    let verb = op.text("Verb")?;
-    let mut node = match Fields::open(op.take("Node"), "Node")? {
-        Some(fields) => node_fields(fields)?,
-        None => Node::default(),
-    };
-    op.finish()?;
-    if node.datacenter.is_empty() {
-        request::DATACENTER.clone_into(&mut node.datacenter);
-    }
-    Ok(TxnOp {
-        verb,
-        subject: Subject::Node(node),
-    })
-}
-
-fn service_op(mut op: Fields, named_ports: bool) -> Decoded<TxnOp> {
-    let verb = op.text("Verb")?;
-    let node = op.text("Node")?;
-    let mut instance = match Fields::open(op.take("Service"), "Service")? {
-        Some(fields) => request::txn_service(fields, named_ports)?,
-        None => Instance::default(),
-    };
-    op.finish()?;
-    instance.node = node;
-    Ok(TxnOp {
-        verb,
-        subject: Subject::Service(instance),
-    })
-}
-
-fn check_op(mut op: Fields) -> Decoded<TxnOp> {
-    let verb = op.text("Verb")?;
-    let check = match Fields::open(op.take("Check"), "Check")? {
-        Some(fields) => check_fields(fields)?,
-        None => Check::default(),
-    };
-    op.finish()?;
-    Ok(TxnOp {
-        verb,
-        subject: Subject::Check(check),
-    })
-}
-
 // ---- running ----------------------------------------------------------------------------------------------------------
 
 /// One failed operation.
@@ -229,12 +155,12 @@ fn pre_check_one(op: &mut TxnOp, access: &Access, identity: &Identity) -> Writte
     }
     match &mut op.subject {
         Subject::Node(node) => {
-            request::vet_node(&node.node, &node.id)?;
+            vet::node(&node.node, &node.id)?;
             access.node_write(&node.node)
         }
-        Subject::Service(instance) => request::vet_service(instance, access, identity),
+        Subject::Service(instance) => vet::service(instance, access, identity),
         Subject::Check(check) => {
-            request::default_check_id(check);
+            vet::default_check_id(check);
             if check.service_id.is_empty() {
                 access.node_write(&check.node)
             } else {
@@ -267,153 +193,10 @@ fn run_one(store: &mut Store, index: u64, op: &TxnOp, access: &Access) -> Writte
         return Ok(None);
     };
     match &op.subject {
-        Subject::Node(node) => run_node(store, index, verb, node, access),
-        Subject::Service(instance) => run_service(store, index, verb, instance, access),
-        Subject::Check(check) => run_check(store, index, verb, check, access),
+        Subject::Node(node) => verbs::node(store, index, verb, node, access),
+        Subject::Service(instance) => verbs::service(store, index, verb, instance, access),
+        Subject::Check(check) => verbs::check(store, index, verb, check, access),
         Subject::Kv => Ok(None),
-    }
-}
-
-fn run_node(
-    store: &mut Store,
-    index: u64,
-    verb: Verb,
-    node: &Node,
-    access: &Access,
-) -> Written<Option<Value>> {
-    let name = &node.node;
-    match verb {
-        Verb::Get => {}
-        Verb::Set => store.set_node(index, node.clone())?,
-        Verb::Cas => match store.set_node_if(index, node.clone()) {
-            // As for checks.
-            Ok(true) | Err(_) => {}
-            Ok(false) => return Err(format!("failed to set node {name:?}, index is stale")),
-        },
-        Verb::Delete => {
-            store.remove_node(index, name);
-            return Ok(None);
-        }
-        Verb::DeleteCas => {
-            if !store.remove_node_if(index, name, node.modify_index) {
-                return Err(format!("failed to delete node {name:?}, index is stale"));
-            }
-            return Ok(None);
-        }
-    }
-    let found = if node.id.is_empty() {
-        store.node(name)
-    } else {
-        store.node_by_id(&node.id)
-    };
-    let Some(found) = found else {
-        return missing(verb, || format!("node {name:?} doesn't exist"));
-    };
-    Ok(access
-        .can_read_node(&found.node)
-        .then(|| json!({ "Node": &**found })))
-}
-
-fn run_service(
-    store: &mut Store,
-    index: u64,
-    verb: Verb,
-    op: &Instance,
-    access: &Access,
-) -> Written<Option<Value>> {
-    let (node, id) = (&op.node, &op.id);
-    match verb {
-        Verb::Get => {}
-        Verb::Set => store.set_instance(index, op.clone())?,
-        Verb::Cas => {
-            if !store.set_instance_if(index, op.clone())? {
-                return Err(format!(
-                    "failed to set service {id:?} on node {node:?}, index is stale"
-                ));
-            }
-        }
-        Verb::Delete => {
-            store.remove_instance(index, node, id);
-            return Ok(None);
-        }
-        Verb::DeleteCas => {
-            if !store.remove_instance_if(index, node, id, op.modify_index) {
-                return Err(format!(
-                    "failed to delete service {id:?} on node {node:?}, index is stale"
-                ));
-            }
-            return Ok(None);
-        }
-    }
-    let Some(found) = store.instance(node, id) else {
-        return Err(format!("service {id:?} on node {node:?} doesn't exist"));
-    };
-    Ok(access
-        .can_read_service(&found.service)
-        .then(|| json!({ "Service": view::service(found) })))
-}
-
-fn run_check(
-    store: &mut Store,
-    index: u64,
-    verb: Verb,
-    op: &Check,
-    access: &Access,
-) -> Written<Option<Value>> {
-    let (node, id) = (&op.node, &op.check_id);
-    if node.is_empty() || id.is_empty() {
-        let lookup = match verb {
-            Verb::Get | Verb::Cas => "failed check lookup",
-            Verb::Set => "failed health check lookup",
-            Verb::Delete => "check lookup failed",
-            Verb::DeleteCas => "check lookup failed: failed check lookup",
-        };
-        return Err(format!("{lookup}: {MISSING_KEY}"));
-    }
-    match verb {
-        Verb::Get => {}
-        Verb::Set => store.set_check(index, op.clone())?,
-        Verb::Cas => match store.set_check_if(index, op.clone()) {
-            // Consul forgets why it failed and answers with the check as it is, or with nothing: no error.
-            Ok(true) | Err(_) => {}
-            Ok(false) => {
-                return Err(format!(
-                    "failed to set check {id:?} on node {node:?}, index is stale"
-                ));
-            }
-        },
-        Verb::Delete => {
-            store.remove_check(index, node, id);
-            return Ok(None);
-        }
-        Verb::DeleteCas => {
-            if !store.remove_check_if(index, node, id, op.modify_index) {
-                return Err(format!(
-                    "failed to delete check {id:?} on node {node:?}, index is stale"
-                ));
-            }
-            return Ok(None);
-        }
-    }
-    let Some(found) = store.check(node, id) else {
-        return missing(verb, || {
-            format!("check {id:?} on node {node:?} doesn't exist")
-        });
-    };
-    let readable = if found.service_name.is_empty() {
-        access.can_read_node(&found.node)
-    } else {
-        access.can_read_service(&found.service_name)
-    };
-    Ok(readable.then(|| json!({ "Check": view::check(found) })))
-}
-
-/// Only a read minds that there is nothing.
-fn missing(verb: Verb, why: impl FnOnce() -> String) -> Written<Option<Value>> {
-    if verb == Verb::Get {
-        Err(why())
-    } else {
-        Ok(None)
     }
 }
 

@@ -14,6 +14,10 @@ mod cases;
 mod pair;
 #[path = "consul_fake/random.rs"]
 mod random;
+#[path = "consul_fake/requests.rs"]
+mod requests;
+#[path = "consul_fake/rights.rs"]
+mod rights;
 #[path = "consul_fake/side.rs"]
 mod side;
 #[path = "consul_fake/step.rs"]
@@ -170,7 +174,7 @@ fn roles() -> Vec<(&'static str, String, Rules)> {
     ]
 }
 
-async fn rights(version: ConsulVersion) -> Tested {
+async fn every_right(version: ConsulVersion) -> Tested {
     if !is_there(version) {
         return Ok(());
     }
@@ -200,7 +204,7 @@ async fn rights(version: ConsulVersion) -> Tested {
     for (name, policy, rules) in roles() {
         let secret = real.token(&policy).await?;
         fake.put_token(name, rules);
-        for steps in [cases::rights_tried(), cases::writes_tried()] {
+        for steps in [rights::reads(), rights::writes()] {
             let mut pair = sides(Some(&secret), Some(name));
             if let Err(differences) = pair.run_as(PREFIX, &steps).await {
                 failed.push(format!("{name}: {differences}"));
@@ -208,7 +212,7 @@ async fn rights(version: ConsulVersion) -> Tested {
         }
     }
     for token in [None, Some("00000000-0000-4000-8000-00000000dead")] {
-        for steps in [cases::rights_tried(), cases::writes_tried()] {
+        for steps in [rights::reads(), rights::writes()] {
             let mut pair = sides(token, token);
             if let Err(differences) = pair.run_as(PREFIX, &steps).await {
                 failed.push(format!("{token:?}: {differences}"));
@@ -221,10 +225,10 @@ async fn rights(version: ConsulVersion) -> Tested {
 
 #[tokio::test]
 async fn rights_agree_with_1_21() -> Tested {
-    rights(ConsulVersion::V1_21).await
+    every_right(ConsulVersion::V1_21).await
 }
 
 #[tokio::test]
 async fn rights_agree_with_1_22() -> Tested {
-    rights(ConsulVersion::V1_22).await
+    every_right(ConsulVersion::V1_22).await
 }

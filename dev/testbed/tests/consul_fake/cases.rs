@@ -2,31 +2,51 @@
 
 use serde_json::{Value, json};
 
+use super::requests;
 use super::step::{Step, check, node, service};
 
 type Case = (&'static str, fn() -> Vec<Step>);
 
 pub(crate) const CASES: &[Case] = &[
     ("a world of two nodes", world),
-    ("requests that are no requests", malformed),
-    ("queries", queries),
-    ("limits of a transaction", limits),
-    ("named ports", named_ports),
-    ("gzip", gzip),
+    (
+        "equal content moves nothing, null and empty are not equal",
+        equal_content,
+    ),
+    ("conditional writes", conditional),
+    (
+        "a failed operation takes its transaction with it",
+        all_or_nothing,
+    ),
+    (
+        "names and IDs fold case and keep the last spelling",
+        folding,
+    ),
+    (
+        "an instance under a new name leaves the old one's index",
+        renamed,
+    ),
+    ("checks of a node move all that stands on it", node_checks),
+    ("a node goes with everything on it", node_goes),
+    ("requests that are no requests", requests::malformed),
+    ("queries", requests::queries),
+    ("limits of a transaction", requests::limits),
+    ("named ports", requests::named_ports),
+    ("gzip", requests::gzip),
     ("a failed cas of a check is no error", failed_check_cas),
     ("reading a node in the UI writes into it", ui_writes),
     ("checks without a node or an ID", nameless_checks),
 ];
 
-fn n1() -> Value {
+pub(crate) fn n1() -> Value {
     json!({ "Node": "~n1", "Address": "127.0.0.2" })
 }
 
-fn web(id: &str) -> Value {
+pub(crate) fn web(id: &str) -> Value {
     json!({ "ID": id, "Service": "~web", "Port": 80, "Address": "10.0.0.1", "Tags": ["k8s"], "Meta": { "external-source": "kubernetes" } })
 }
 
-fn readiness(id: &str, owner: &str, status: &str) -> Value {
+pub(crate) fn readiness(id: &str, owner: &str, status: &str) -> Value {
     json!({ "Node": "~n1", "CheckID": id, "Name": "Kubernetes Readiness Check", "Status": status, "ServiceID": owner })
 }
 
@@ -51,161 +71,183 @@ pub(crate) fn world() -> Vec<Step> {
     ]
 }
 
-fn malformed() -> Vec<Step> {
-    vec![
-        Step::raw("/v1/txn", ""),
-        Step::raw("/v1/txn", "{"),
-        Step::raw("/v1/txn", "[{}]"),
-        Step::raw("/v1/txn", "null"),
-        Step::raw("/v1/txn", "{}"),
-        Step::raw("/v1/txn", "[]"),
-        Step::raw("/v1/txn", "[] trailing"),
-        Step::raw("/v1/txn", r#"[{"Nod": {}}]"#),
-        Step::raw("/v1/txn", r#"[{"Node": {}}]"#),
-        Step::raw("/v1/txn", r#"[{"Service": {}}]"#),
-        Step::raw("/v1/txn", r#"[{"Check": {}}]"#),
-        Step::raw("/v1/txn", r#"[{"Node": {"Verb": 1}}]"#),
-        Step::raw(
-            "/v1/txn",
-            r#"[{"node": {"verb": "set", "node": {"node": "~n1", "address": "127.0.0.2"}}}]"#,
-        ),
-        Step::raw(
-            "/v1/txn",
-            r#"[{"Service": {"Verb": "set", "Node": "~n1", "Service": {"ID": "~web-1", "Wat": 1}}}]"#,
-        ),
-        Step::raw(
-            "/v1/txn",
-            r#"[{"Service": {"Verb": "set", "Node": "~n1", "Service": {"ID": "~web-1", "Port": "80"}}}]"#,
-        ),
-        Step::raw("/v1/catalog/register", ""),
-        Step::raw("/v1/catalog/register", "null"),
-        Step::raw("/v1/catalog/register", "[]"),
-        Step::raw("/v1/catalog/register", r#"{"Node": "~n1", "Wat": 1}"#),
-        Step::raw("/v1/catalog/deregister", ""),
-        Step::raw("/v1/catalog/deregister", "null"),
-        Step::raw("/v1/catalog/deregister", r#"{"Wat": 1}"#),
-        Step::get("/v1/txn"),
-        Step::get("/v1/catalog/register"),
-        Step::raw("/v1/catalog/nodes", "").with_method("DELETE"),
-        Step::get("/v1/wat"),
-        Step::get("/wat"),
-        Step::get("/v1/catalog/service/"),
-        Step::get("/v1/catalog/node/"),
-        Step::get("/v1/catalog/node-services/"),
-        Step::get("/v1/health/node/"),
-        Step::get("/v1/health/service/"),
-        Step::get("/v1/internal/ui/node/"),
-        Step::get("/v1/catalog/node/a%0Ab"),
-        Step::get("/v1/catalog/node-services/x"),
-        Step::get("/v1/catalog/node-services/a%2Fb"),
-        Step::get("/v1/acl/token/self"),
-        Step::raw("/v1/internal/acl/authorize", "[]").with_method("POST"),
-    ]
-}
-
-fn queries() -> Vec<Step> {
-    let reads = [
-        "/v1/catalog/nodes?node-meta=k:v",
-        "/v1/catalog/nodes?node-meta=k:w",
-        "/v1/catalog/nodes?consistent",
-        "/v1/catalog/nodes?stale",
-        "/v1/catalog/nodes?stale&consistent",
-        "/v1/catalog/nodes?wait=wat",
-        "/v1/catalog/nodes?index=wat",
-        "/v1/catalog/nodes?index=-1",
-        "/v1/catalog/nodes?dc=nowhere",
-        "/v1/catalog/nodes?dc=dc1",
-        "/v1/catalog/nodes?pretty",
-        "/v1/health/service/~web?passing=false",
-        "/v1/health/service/~web?passing=1",
-        "/v1/health/service/~web?passing=wat",
-        "/v1/health/service/~web?tag=k8s",
-        "/v1/health/service/~web?tag=K8S",
-        "/v1/health/service/~web?tag=k8s&tag=v1",
-        "/v1/catalog/service/~web?tag=k8s",
-        "/v1/catalog/service/~web?tag=wat",
-        "/v1/catalog/service/~web?node-meta=k:v",
-        "/v1/catalog/service/~WEB?consistent",
-        "/v1/catalog/node-services/~n1?consistent",
-        "/v1/catalog/node-services/~n1?filter=Service%3D%3D%22~web%22",
-        "/v1/catalog/node-services/~n1?filter=Service%3D%3D%22wat%22",
-        "/v1/catalog/node-services/~n1?filter=Meta%5B%22external-source%22%5D%3D%3D%22kubernetes%22",
-        "/v1/catalog/node-services/~n1?filter=Meta%5B%22external-source%22%5D%3D%3Dkubernetes+and+ID%21%3D%22~web-1%22",
-        "/v1/catalog/node-services/~n1?filter=%22k8s%22+in+Tags",
-        "/v1/catalog/node-services/~n1?filter=%22wat%22+not+in+Tags",
-        "/v1/catalog/node-services/~n1?filter=Meta.wat+is+empty",
-        "/v1/catalog/node-services/~n1?filter=not+%28Port%3D%3D80%29+or+Port%3D%3D80",
-        "/v1/catalog/node-services/~gone?filter=Service%3D%3D%22~web%22",
-        "/v1/catalog/node/~n1?filter=Service%3D%3D%22~web%22",
-        "/v1/catalog/node/~n1?filter=Service%3D%3D%22wat%22",
-        "/v1/catalog/service/~web?filter=ServiceMeta%5B%22external-source%22%5D%3D%3D%22kubernetes%22",
-        "/v1/catalog/service/~web?filter=ServiceID%3D%3D%22~web-3%22",
-        "/v1/catalog/services?filter=ServiceMeta%5B%22external-source%22%5D%3D%3D%22kubernetes%22",
-        "/v1/health/node/~n1?filter=Status%3D%3D%22critical%22",
-        "/v1/health/service/~web?filter=Service.ID%3D%3D%22~web-3%22",
-        "/v1/health/service/~web?filter=Checks.Status%3D%3D%22critical%22",
-        "/v1/health/state/critical",
-        "/v1/health/state/any",
-        "/v1/health/state/",
-        "/v1/txn",
-    ];
+fn equal_content() -> Vec<Step> {
+    let with = |tags: Value, meta: Value| {
+        let object = json!({ "ID": "~web-1", "Service": "~web", "Tags": tags, "Meta": meta });
+        Step::txn(vec![service("set", "~n1", object)])
+    };
     let mut steps = world();
-    steps.extend(reads.map(Step::get));
+    for (tags, meta) in [
+        (Value::Null, Value::Null),
+        (json!([]), Value::Null),
+        (json!([]), json!({})),
+    ] {
+        steps.extend([with(tags.clone(), meta.clone()), with(tags, meta)]);
+    }
+    let same = json!({ "ID": "~web-1", "Service": "~web", "Tags": [], "Meta": {}, "Weights": { "Passing": 1, "Warning": 1 } });
+    steps.push(Step::txn(vec![service("set", "~n1", same.clone())]));
+    steps.push(Step::register(
+        json!({ "Node": "~n1", "Address": "127.0.0.2", "Service": same }),
+    ));
+    steps.push(Step::txn(vec![check(
+        "set",
+        readiness("~ns/web-1", "~web-1", "passing"),
+    )]));
+    steps.push(Step::txn(vec![check(
+        "set",
+        readiness("~ns/web-1", "~web-1", "passing"),
+    )]));
     steps
 }
 
-fn limits() -> Vec<Step> {
-    let sets = |count: usize| {
-        (0..count)
-            .map(|n| service("set", "~n1", web(&format!("~web-{n}"))))
-            .collect()
-    };
-    let large = |bytes: usize| {
-        let body = Value::from(vec![check(
-            "set",
-            json!({ "Node": "~n1", "CheckID": "~c", "Name": "c", "Output": "" }),
-        )]);
-        let mut text = body.to_string();
-        let padding = " ".repeat(bytes - text.len());
-        text.push_str(&padding);
-        Step::raw("/v1/txn", text)
-    };
-    vec![
-        Step::txn(sets(128)),
-        Step::txn(vec![node("set", n1())]),
-        Step::txn(sets(128)),
-        Step::txn(sets(129)),
-        large(512 * 1024 - 20),
-        large(512 * 1024 + 20),
-    ]
+fn conditional() -> Vec<Step> {
+    let mut steps = world();
+    for index in [json!(0), json!("stale"), json!("current")] {
+        let with = |mut object: Value| {
+            object["ModifyIndex"] = index.clone();
+            object
+        };
+        steps.push(Step::txn(vec![service("cas", "~n1", with(web("~web-1")))]));
+        steps.push(Step::txn(vec![service("cas", "~n1", with(web("~new")))]));
+        steps.push(Step::txn(vec![node(
+            "cas",
+            with(json!({ "Node": "~n1", "Address": "127.0.0.9" })),
+        )]));
+        steps.push(Step::txn(vec![check(
+            "cas",
+            with(readiness("~ns/web-1", "~web-1", "critical")),
+        )]));
+        steps.push(Step::txn(vec![check(
+            "delete-cas",
+            with(readiness("~ns/web-2", "~web-2", "")),
+        )]));
+        steps.push(Step::txn(vec![service(
+            "delete-cas",
+            "~n1",
+            with(web("~web-2")),
+        )]));
+        steps.push(Step::txn(vec![node(
+            "delete-cas",
+            with(json!({ "Node": "~n2" })),
+        )]));
+    }
+    steps
 }
 
-fn named_ports() -> Vec<Step> {
-    let ports = json!([{ "Name": "http", "Port": 8080, "Default": true }, { "Name": "admin", "Port": 9090 }]);
-    let register = |service: Value| {
-        Step::register(json!({ "Node": "~n1", "Address": "127.0.0.2", "Service": service }))
-    };
-    vec![
-        Step::txn(vec![node("set", n1())]),
+fn all_or_nothing() -> Vec<Step> {
+    let mut steps = world();
+    let bad = json!({ "ID": "~bad", "Service": "~web", "Meta": { "not good": "v" } });
+    steps.push(Step::txn(vec![
+        service("set", "~n1", web("~web-9")),
+        service("set", "~n1", bad.clone()),
+        service("delete", "~n1", web("~web-1")),
+        node("delete", json!({ "Node": "~n2" })),
+        service("set", "~none", web("~web-9")),
+        check("set", readiness("~c", "~gone", "passing")),
+    ]));
+    // Refused before it is tried, so that the others are not even looked at.
+    steps.push(Step::txn(vec![
+        service("set", "~n1", bad),
+        service("wat", "~n1", web("~web-9")),
+    ]));
+    // Seen by those after it.
+    steps.push(Step::txn(vec![
+        node("set", json!({ "Node": "~n3", "Address": "127.0.0.4" })),
+        service("set", "~n3", web("~web-9")),
+        check(
+            "set",
+            json!({ "Node": "~n3", "CheckID": "~c", "Name": "c", "ServiceID": "~web-9" }),
+        ),
+        check("get", json!({ "Node": "~n3", "CheckID": "~c" })),
+        service("delete", "~n3", web("~web-9")),
+    ]));
+    steps
+}
+
+fn folding() -> Vec<Step> {
+    let mut steps = world();
+    steps.extend([
         Step::txn(vec![service(
             "set",
-            "~n1",
-            json!({ "ID": "~web-1", "Service": "~web", "Ports": ports }),
+            "~N1",
+            json!({ "ID": "~WEB-1", "Service": "~WEB" }),
         )]),
-        register(json!({ "ID": "~web-2", "Service": "~web", "Ports": ports })),
-        register(json!({ "ID": "~web-2", "Service": "~web", "Ports": ports })),
-        register(json!({ "ID": "~web-3", "Service": "~web", "Port": 80, "Ports": ports })),
-        register(
-            json!({ "ID": "~web-3", "Service": "~web", "Ports": [{ "Name": "", "Port": 1 }] }),
-        ),
-        register(
-            json!({ "ID": "~web-3", "Service": "~web", "Ports": [{ "Name": "a", "Port": 1 }] }),
-        ),
-        register(json!({ "ID": "~web-3", "Service": "~web", "Ports": [{ "Name": "a" }] })),
-        register(
-            json!({ "ID": "~web-3", "Service": "~web", "Port": 1, "Ports": [{ "Name": "a", "Port": 1 }] }),
-        ),
-    ]
+        Step::txn(vec![service("get", "~n1", json!({ "ID": "~web-1" }))]),
+        Step::txn(vec![node(
+            "set",
+            json!({ "Node": "~N1", "Address": "127.0.0.2" }),
+        )]),
+        Step::txn(vec![node(
+            "set",
+            json!({ "Node": "~N1", "Address": "127.0.0.9" }),
+        )]),
+        Step::txn(vec![check(
+            "set",
+            json!({ "Node": "~N1", "CheckID": "~NS/WEB-1", "Name": "c", "ServiceID": "~WEB-1" }),
+        )]),
+        Step::txn(vec![service(
+            "delete",
+            "~N1",
+            json!({ "ID": "~Web-1", "Service": "x" }),
+        )]),
+        Step::deregister(json!({ "Node": "~N1", "ServiceID": "~WEB-2" })),
+    ]);
+    steps
+}
+
+fn renamed() -> Vec<Step> {
+    let mut steps = world();
+    let to = |name: &str| {
+        Step::txn(vec![service(
+            "set",
+            "~n2",
+            json!({ "ID": "~api-1", "Service": name }),
+        )])
+    };
+    steps.extend([to("~web"), to("~other"), to("~api")]);
+    steps.push(Step::txn(vec![service(
+        "delete",
+        "~n2",
+        json!({ "ID": "~api-1", "Service": "~api" }),
+    )]));
+    steps.push(to("~api"));
+    steps
+}
+
+fn node_checks() -> Vec<Step> {
+    let mut steps = world();
+    for status in ["critical", "passing", "passing"] {
+        steps.push(Step::txn(vec![check(
+            "set",
+            readiness("~of-node", "", status),
+        )]));
+    }
+    steps.push(Step::txn(vec![check(
+        "set",
+        readiness("~of-node", "~web-1", "passing"),
+    )]));
+    steps.push(Step::txn(vec![check(
+        "set",
+        readiness("~of-node", "", "passing"),
+    )]));
+    steps.push(Step::txn(vec![check(
+        "delete",
+        readiness("~of-node", "", ""),
+    )]));
+    steps
+}
+
+fn node_goes() -> Vec<Step> {
+    let mut steps = world();
+    steps.push(Step::txn(vec![check(
+        "set",
+        readiness("~of-node", "", "passing"),
+    )]));
+    steps.push(Step::txn(vec![node("delete", n1())]));
+    steps.push(Step::txn(vec![node("delete", n1())]));
+    steps.push(Step::deregister(json!({ "Node": "~n2" })));
+    steps.extend(world());
+    steps
 }
 
 /// Consul forgets why the check could not be written, and answers 200 with the check as it was.
@@ -273,116 +315,4 @@ fn nameless_checks() -> Vec<Step> {
         json!({ "Node": "~n1", "Address": "127.0.0.2", "Check": { "Status": "passing" } }),
     ));
     steps
-}
-
-/// Large enough to be worth it on both, however they indent.
-fn gzip() -> Vec<Step> {
-    let many = (0..40).map(|n| service("set", "~n1", web(&format!("~web-{n}"))));
-    let mut steps = world();
-    steps.push(Step::txn(many.collect()));
-    let reads = [
-        "/v1/catalog/node-services/~n1",
-        "/v1/health/service/~web",
-        "/v1/wat",
-        "/v1/catalog/node/~gone",
-    ];
-    let zipped = |path: &str| Step::get(path).with_header("accept-encoding", "gzip");
-    steps.extend(reads.map(zipped));
-    steps
-}
-
-// ---- rights ----
-
-/// Reads of every kind.
-pub(crate) fn rights_tried() -> Vec<Step> {
-    let ask = json!([
-        { "Resource": "node", "Segment": "~n1", "Access": "write" },
-        { "Resource": "node", "Segment": "~n2", "Access": "read" },
-        { "Resource": "service", "Segment": "~web", "Access": "write" },
-        { "Resource": "service", "Segment": "~api", "Access": "read" },
-        { "Resource": "agent", "Segment": "x", "Access": "read" },
-        { "Resource": "operator", "Access": "write" },
-    ]);
-    let mut steps: Vec<_> = [
-        "/v1/catalog/nodes",
-        "/v1/catalog/services",
-        "/v1/catalog/node/~n1",
-        "/v1/catalog/node-services/~n1",
-        "/v1/catalog/node-services/~gone",
-        "/v1/catalog/service/~web",
-        "/v1/catalog/service/~api",
-        "/v1/health/node/~n1",
-        "/v1/health/service/~web",
-        "/v1/internal/ui/node/~n1",
-    ]
-    .map(Step::get)
-    .into();
-    steps.push(Step {
-        body: Some(ask),
-        ..Step::get("/v1/internal/acl/authorize").with_method("POST")
-    });
-    let wrong = json!([{ "Resource": "wat", "Access": "write" }]);
-    steps.push(Step {
-        body: Some(wrong),
-        ..Step::get("/v1/internal/acl/authorize").with_method("POST")
-    });
-    steps.push(Step::txn(vec![
-        node("get", json!({ "Node": "~n1" })),
-        service("get", "~n1", json!({ "ID": "~web-1" })),
-        check("get", json!({ "Node": "~n1", "CheckID": "~ns/web-1" })),
-    ]));
-    steps
-}
-
-/// Writes of every kind, each taken back by the last.
-pub(crate) fn writes_tried() -> Vec<Step> {
-    let register =
-        |service: Value| json!({ "Node": "~n1", "Address": "127.0.0.2", "Service": service });
-    vec![
-        Step::txn(vec![service("set", "~n1", web("~web-9"))]),
-        Step::txn(vec![node(
-            "set",
-            json!({ "Node": "~n2", "Address": "127.0.0.9" }),
-        )]),
-        Step::txn(vec![node(
-            "set",
-            json!({ "Node": "~n2", "Address": "127.0.0.3", "Meta": { "k": "v" } }),
-        )]),
-        Step::txn(vec![check(
-            "set",
-            readiness("~ns/web-9", "~web-9", "passing"),
-        )]),
-        Step::txn(vec![check(
-            "set",
-            json!({ "Node": "~n1", "CheckID": "~x", "Name": "x", "ServiceID": "~web-9", "ServiceName": "~api" }),
-        )]),
-        Step::txn(vec![
-            check("set", readiness("~node-check", "", "passing")),
-            check("delete", readiness("~node-check", "", "passing")),
-        ]),
-        Step::txn(vec![service("delete", "~n1", json!({ "ID": "~web-9" }))]),
-        Step::txn(vec![service(
-            "delete",
-            "~n1",
-            json!({ "ID": "~web-9", "Service": "~web" }),
-        )]),
-        Step::register(register(web("~web-9"))),
-        Step::register(register(json!({ "ID": "~web-9", "Service": "~api" }))),
-        Step::register(json!({ "Node": "~n1", "Address": "127.0.0.7" })),
-        Step::register(json!({ "Node": "~n1", "Address": "127.0.0.2" })),
-        Step::register(
-            json!({ "Node": "~n1", "Address": "127.0.0.2", "Check": { "CheckID": "~c", "Name": "c" } }),
-        ),
-        Step::register(
-            json!({ "Node": "~n1", "Address": "127.0.0.2", "Check": { "CheckID": "~c", "Name": "c", "ServiceID": "~web-1" } }),
-        ),
-        Step::register(
-            json!({ "Node": "~n1", "Address": "127.0.0.2", "Check": { "CheckID": "~c", "Name": "c", "ServiceID": "~wat" } }),
-        ),
-        Step::deregister(json!({ "Node": "~n1", "CheckID": "~c" })),
-        Step::deregister(json!({ "Node": "~n1", "CheckID": "~wat" })),
-        Step::deregister(json!({ "Node": "~n1", "ServiceID": "~web-9" })),
-        Step::deregister(json!({ "Node": "~n1", "ServiceID": "~wat" })),
-        Step::deregister(json!({ "Node": "~none" })),
-    ]
 }

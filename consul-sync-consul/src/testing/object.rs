@@ -1,0 +1,164 @@
+//! Nodes, services and checks as requests spell them.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::decode::{Decoded, Fields, list};
+use super::model::{Check, Instance, NamedPort, Node, TaggedAddress, Weights};
+
+/// Fields that only the enterprise edition or service mesh uses; known, and without effect here.
+const MESH: [&str; 6] = [
+    "Proxy",
+    "Connect",
+    "PeerName",
+    "Namespace",
+    "Partition",
+    "Locality",
+];
+
+pub(super) fn node_fields(mut fields: Fields) -> Decoded<Node> {
+    let node = Node {
+        id: fields.text("ID")?,
+        node: fields.text("Node")?,
+        address: fields.text("Address")?,
+        datacenter: fields.text("Datacenter")?,
+        tagged_addresses: fields.pairs("TaggedAddresses")?,
+        meta: fields.pairs("Meta")?,
+        create_index: fields.index("CreateIndex")?,
+        modify_index: fields.index("ModifyIndex")?,
+    };
+    fields.ignore(&["Partition", "PeerName", "Locality"]);
+    fields.finish()?;
+    Ok(node)
+}
+
+/// A service inside a transaction. `Ports` is known from 1.22 on and dropped without a word.
+pub(super) fn txn_service(mut fields: Fields, named_ports: bool) -> Decoded<Instance> {
+    let mut instance = service_fields(&mut fields, named_ports)?;
+    instance.ports.clear();
+    instance.socket_path.clear();
+    if instance
+        .tagged_addresses
+        .as_ref()
+        .is_some_and(BTreeMap::is_empty)
+    {
+        instance.tagged_addresses = None;
+    }
+    fields.ignore(&["ContentHash", "Datacenter"]);
+    fields.finish()?;
+    Ok(instance)
+}
+
+/// A service inside a registration.
+pub(super) fn register_service(mut fields: Fields, named_ports: bool) -> Decoded<Instance> {
+    let instance = service_fields(&mut fields, named_ports)?;
+    fields.finish()?;
+    Ok(instance)
+}
+
+fn service_fields(fields: &mut Fields, named_ports: bool) -> Decoded<Instance> {
+    let instance = Instance {
+        node: String::new(),
+        id: fields.text("ID")?,
+        service: fields.text("Service")?,
+        kind: fields.text("Kind")?,
+        tags: fields.texts("Tags")?,
+        address: fields.text("Address")?,
+        tagged_addresses: tagged_addresses(fields.table("TaggedAddresses")?)?,
+        meta: fields.pairs("Meta")?,
+        port: fields.integer("Port")?,
+        ports: if named_ports {
+            ports(fields.take("Ports"))?
+        } else {
+            Vec::new()
+        },
+        socket_path: fields.text("SocketPath")?,
+        weights: weights(fields.take("Weights"))?,
+        enable_tag_override: fields.flag("EnableTagOverride")?,
+        create_index: fields.index("CreateIndex")?,
+        modify_index: fields.index("ModifyIndex")?,
+    };
+    fields.ignore(&MESH);
+    Ok(instance)
+}
+
+fn tagged_addresses(
+    table: Option<serde_json::Map<String, Value>>,
+) -> Decoded<Option<BTreeMap<String, TaggedAddress>>> {
+    let Some(table) = table else { return Ok(None) };
+    let read = |value| -> Decoded<TaggedAddress> {
+        let Some(mut fields) = Fields::open(value, "TaggedAddresses")? else {
+            return Ok(TaggedAddress::default());
+        };
+        let address = TaggedAddress {
+            address: fields.text("Address")?,
+            port: fields.integer("Port")?,
+        };
+        fields.finish()?;
+        Ok(address)
+    };
+    table
+        .into_iter()
+        .map(|(name, value)| Ok((name, read(value)?)))
+        .collect::<Decoded<_>>()
+        .map(Some)
+}
+
+fn ports(value: Value) -> Decoded<Vec<NamedPort>> {
+    let read = |value| -> Decoded<NamedPort> {
+        let Some(mut fields) = Fields::open(value, "Ports")? else {
+            return Ok(NamedPort::default());
+        };
+        let port = NamedPort {
+            name: fields.text("Name")?,
+            port: fields.integer("Port")?,
+            default: fields.flag("Default")?,
+        };
+        fields.finish()?;
+        Ok(port)
+    };
+    list(value, "Ports")?.into_iter().map(read).collect()
+}
+
+fn weights(value: Value) -> Decoded<Weights> {
+    let Some(mut fields) = Fields::open(value, "Weights")? else {
+        return Ok(Weights::default());
+    };
+    let weights = Weights {
+        passing: fields.integer("Passing")?,
+        warning: fields.integer("Warning")?,
+    };
+    fields.finish()?;
+    Ok(weights)
+}
+
+pub(super) fn check_fields(mut fields: Fields) -> Decoded<Check> {
+    let definition = Fields::open(fields.take("Definition"), "Definition")?
+        .map(Fields::remaining)
+        .unwrap_or_default();
+    let check = Check {
+        node: fields.text("Node")?,
+        check_id: fields.text("CheckID")?,
+        name: fields.text("Name")?,
+        status: fields.text("Status")?,
+        notes: fields.text("Notes")?,
+        output: fields.text("Output")?,
+        service_id: fields.text("ServiceID")?,
+        service_name: fields.text("ServiceName")?,
+        service_tags: fields.texts("ServiceTags")?,
+        kind: fields.text("Type")?,
+        interval: fields.text("Interval")?,
+        timeout: fields.text("Timeout")?,
+        exposed_port: fields.integer("ExposedPort")?,
+        definition: definition
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .collect(),
+        create_index: fields.index("CreateIndex")?,
+        modify_index: fields.index("ModifyIndex")?,
+    };
+    fields.ignore(&["Namespace", "Partition", "PeerName"]);
+    fields.finish()?;
+    Ok(check)
+}

@@ -1,0 +1,83 @@
+//! Reads the operations of a transaction from its body.
+
+use super::super::decode::{Decoded, Fields, first_value, list};
+use super::super::model::{Check, Instance, Node};
+use super::super::object::{check_fields, node_fields, txn_service};
+use super::super::request::DATACENTER;
+use super::{Subject, TxnOp};
+
+/// Reads the operations of a body. Entries without a known member vanish, as on Consul.
+pub(in super::super) fn read(body: &[u8], named_ports: bool) -> Decoded<Vec<TxnOp>> {
+    let entries = list(first_value(body)?, "TxnOps")?;
+    let mut ops = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let Some(mut fields) = Fields::open(entry, "TxnOp")? else {
+            continue;
+        };
+        let members = [
+            fields.take("KV"),
+            fields.take("Node"),
+            fields.take("Service"),
+            fields.take("Check"),
+        ];
+        fields.finish()?;
+        let [kv, node, service, check] = members;
+        if !kv.is_null() {
+            ops.push(TxnOp {
+                verb: String::new(),
+                subject: Subject::Kv,
+            });
+        } else if let Some(op) = Fields::open(node, "Node")? {
+            ops.push(node_op(op)?);
+        } else if let Some(op) = Fields::open(service, "Service")? {
+            ops.push(service_op(op, named_ports)?);
+        } else if let Some(op) = Fields::open(check, "Check")? {
+            ops.push(check_op(op)?);
+        }
+    }
+    Ok(ops)
+}
+
+fn node_op(mut op: Fields) -> Decoded<TxnOp> {
+    let verb = op.text("Verb")?;
+    let mut node = match Fields::open(op.take("Node"), "Node")? {
+        Some(fields) => node_fields(fields)?,
+        None => Node::default(),
+    };
+    op.finish()?;
+    if node.datacenter.is_empty() {
+        DATACENTER.clone_into(&mut node.datacenter);
+    }
+    Ok(TxnOp {
+        verb,
+        subject: Subject::Node(node),
+    })
+}
+
+fn service_op(mut op: Fields, named_ports: bool) -> Decoded<TxnOp> {
+    let verb = op.text("Verb")?;
+    let node = op.text("Node")?;
+    let mut instance = match Fields::open(op.take("Service"), "Service")? {
+        Some(fields) => txn_service(fields, named_ports)?,
+        None => Instance::default(),
+    };
+    op.finish()?;
+    instance.node = node;
+    Ok(TxnOp {
+        verb,
+        subject: Subject::Service(instance),
+    })
+}
+
+fn check_op(mut op: Fields) -> Decoded<TxnOp> {
+    let verb = op.text("Verb")?;
+    let check = match Fields::open(op.take("Check"), "Check")? {
+        Some(fields) => check_fields(fields)?,
+        None => Check::default(),
+    };
+    op.finish()?;
+    Ok(TxnOp {
+        verb,
+        subject: Subject::Check(check),
+    })
+}
