@@ -123,7 +123,8 @@ impl Client {
     /// # Cancellation
     /// A dropped write may have been applied.
     pub(crate) async fn call(&self, request: &Request) -> Result<Answer, Error> {
-        let limit = request.wait().map_or(self.0.timeout, block::deadline);
+        let usual = self.0.timeout * request.patience();
+        let limit = request.wait().map_or(usual, block::deadline);
         let deadline = Instant::now() + limit;
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         let mut untried = self.0.endpoints.len();

@@ -45,7 +45,7 @@ pub use client::{Client, ClientSettings};
 pub use error::{Call, Error};
 pub use preflight::preflight;
 pub use registration::{
-    KUBERNETES, OWNER_META, RegisteredCheck, Registration, SOURCE_META, Version,
+    KUBERNETES, OWNER_META, Ports, RegisteredCheck, Registration, SOURCE_META, Version,
 };
 pub use sink::{ConsulSink, NodeName, SinkSettings};
 pub use tls::TlsSettings;

@@ -16,6 +16,8 @@ pub(crate) struct Placement {
     pub(crate) owner: Owner,
     /// The namespace of services that name none; absent where namespaces are not used at all.
     pub(crate) namespace: Option<Arc<str>>,
+    /// Whether instances have the list of their named ports.
+    pub(crate) named_ports: bool,
     /// What lives already.
     pub(crate) known: Arc<Known>,
 }
@@ -26,6 +28,9 @@ impl Placement {
     /// Checks a service, and says in which slot it stands.
     pub(crate) fn place(&self, service: &Service) -> Result<Slot, Rejection> {
         rules::check(service)?;
+        if self.named_ports {
+            rules::check_ports(service)?;
+        }
         let namespace = self.namespace_of(service).map(AsRef::as_ref);
         rules::slot(slot_of(namespace, service.name.as_str()))
     }

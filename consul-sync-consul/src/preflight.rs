@@ -98,7 +98,7 @@ async fn version(sink: &ConsulSink) -> Finding {
                 "consul {} in datacenter {}",
                 config.version, config.datacenter
             );
-            match parse(&config.version) {
+            match config.version() {
                 Some(version) if version < OLDEST => Finding::good(format!(
                     "{found}; it is older than {}.{}, with which it is tested, and may work all the same",
                     OLDEST.0, OLDEST.1
@@ -112,12 +112,6 @@ async fn version(sink: &ConsulSink) -> Finding {
         }
         Err(error) => failed("the version of consul cannot be read", &error),
     }
-}
-
-/// Major and minor of a version.
-fn parse(version: &str) -> Option<(u32, u32)> {
-    let mut parts = version.split('.');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 async fn allowed(sink: &ConsulSink) -> Vec<Finding> {

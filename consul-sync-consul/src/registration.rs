@@ -2,19 +2,20 @@
 //!
 //! It has one canonical form, whether it was made from a service of the source or read back from Consul, so
 //! that reading what was written gives an equal value. What a source can never ask for and a third party may
-//! have added is kept as [`Surplus`]: it makes the records unequal, and the next write takes it away.
+//! have added is kept as [`Extra`]: it makes the records unequal, and the next write takes it away.
 
 mod check;
 mod intern;
 mod known;
 mod pairs;
+mod ports;
 mod read;
 
 use std::{borrow::Cow, sync::Arc};
 
 use consul_sync_core::{Address, Meta, Owner, Record, RecordId, Slot, Standing};
 
-pub use self::check::RegisteredCheck;
+pub use self::{check::RegisteredCheck, ports::Ports};
 pub(crate) use self::{
     check::check_id,
     intern::Interner,
@@ -45,7 +46,7 @@ pub struct Registration {
     /// Pairs of its own, on top of the common ones.
     pub(crate) own: Meta,
     pub(crate) check: Option<Arc<RegisteredCheck>>,
-    pub(crate) surplus: Option<Box<Surplus>>,
+    pub(crate) extra: Option<Box<Extra>>,
     pub(crate) port: u16,
 }
 
@@ -61,13 +62,23 @@ pub(crate) struct Common {
     pub(crate) owner: Option<Arc<str>>,
 }
 
-/// What Consul holds on an instance beside what a source can ask for.
+/// What few instances have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Surplus {
-    /// Fields of the service or its check, for people.
+pub(crate) struct Extra {
+    /// The list of named ports, by name, where lists are written; see [`Ports`](crate::Ports).
+    pub(crate) ports: Vec<NamedPort>,
+    /// Fields of the service or its check that a source cannot ask for, for people.
     pub(crate) fields: Vec<(&'static str, String)>,
     /// Further checks of our form on the same instance: scopes, in order.
     pub(crate) scopes: Vec<Arc<str>>,
+}
+
+/// One of several ports of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NamedPort {
+    pub(crate) name: Arc<str>,
+    pub(crate) number: u16,
+    pub(crate) is_default: bool,
 }
 
 /// What a conditional write compares: Consul's `ModifyIndex` of the instance and of its check.
@@ -144,10 +155,15 @@ impl Registration {
         Slot::new(slot_of(self.namespace(), self.name())).ok()
     }
 
+    /// The list of named ports; empty where lists are not written.
+    pub(crate) fn named_ports(&self) -> &[NamedPort] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.ports)
+    }
+
     /// Check IDs that are ours by their form, in Consul at this moment.
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &Arc<str>> {
         let first = self.check.iter().map(|check| &check.scope);
-        let more = self.surplus.iter().flat_map(|surplus| &surplus.scopes);
+        let more = self.extra.iter().flat_map(|extra| &extra.scopes);
         first.chain(more)
     }
 }
@@ -158,7 +174,7 @@ impl PartialEq for Registration {
             && self.port == other.port
             && self.address == other.address
             && self.check == other.check
-            && self.surplus == other.surplus
+            && self.extra == other.extra
             && (Arc::ptr_eq(&self.common, &other.common) || self.common.is_alike(&other.common))
             && self.pairs().eq(other.pairs())
     }
@@ -205,6 +221,11 @@ impl Record for Registration {
             add("address", address.to_string());
         }
         add("port", self.port.to_string());
+        if !self.named_ports().is_empty() {
+            let ports = self.named_ports().iter();
+            let ports: Vec<String> = ports.map(|p| format!("{}={}", p.name, p.number)).collect();
+            add("ports", ports.join(", "));
+        }
         add("tags", self.tags().join(", "));
         add("weight", self.common.weight.to_string());
         if let Some(check) = &self.check {
@@ -214,12 +235,12 @@ impl Record for Registration {
             add("check.status", check.status.to_string());
             add("check.output", check.output.to_string());
         }
-        if let Some(surplus) = &self.surplus {
-            for (name, value) in &surplus.fields {
+        if let Some(extra) = &self.extra {
+            for (name, value) in &extra.fields {
                 add(name, value.clone());
             }
-            for scope in &surplus.scopes {
-                add("surplus check", format!("{scope}/{}", self.id));
+            for scope in &extra.scopes {
+                add("extra check", format!("{scope}/{}", self.id));
             }
         }
         let meta = self.pairs().map(|(key, value)| {

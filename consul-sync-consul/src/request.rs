@@ -25,6 +25,8 @@ pub(crate) struct Request {
     body: Option<Bytes>,
     /// How long a blocking query asks to be held.
     wait: Option<Duration>,
+    /// How many times the usual deadline it may take.
+    patience: u32,
     is_write: bool,
 }
 
@@ -59,6 +61,7 @@ impl Request {
             query: String::new(),
             body,
             wait: None,
+            patience: 1,
             is_write,
         }
     }
@@ -102,6 +105,14 @@ impl Request {
         request
     }
 
+    /// Gives it more time than a small call needs: an answer late is better than none where the call is costly to
+    /// repeat.
+    #[must_use]
+    pub(crate) fn patient(mut self, patience: u32) -> Self {
+        self.patience = patience;
+        self
+    }
+
     fn separate(&mut self) {
         if !self.query.is_empty() {
             self.query.push('&');
@@ -131,6 +142,10 @@ impl Request {
 
     pub(crate) fn wait(&self) -> Option<Duration> {
         self.wait
+    }
+
+    pub(crate) fn patience(&self) -> u32 {
+        self.patience
     }
 
     pub(crate) fn is_write(&self) -> bool {

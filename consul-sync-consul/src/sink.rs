@@ -71,6 +71,7 @@ impl ConsulSink {
         let placement = Placement {
             owner: settings.owner.clone(),
             namespace: settings.namespace.as_deref().map(Into::into),
+            named_ports: settings.named_ports,
             known: Arc::default(),
         };
         Self {

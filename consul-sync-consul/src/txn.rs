@@ -1,12 +1,14 @@
 //! Writes by `/v1/txn`: all of a batch, or nothing of it.
 //!
 //! It is the only way anything is written. A transaction costs the server the same however many instances the
-//! node has, every operation in it is conditional, and a service is never there without its check.
+//! node has, every operation in it is conditional, and a service is never there without its check. The one
+//! exception are instances with a list of ports, where an operator asked for such; see [`Ports`](crate::Ports).
 //! `/v1/catalog/deregister` is not used at all: with an empty service ID it deletes the whole node.
 
 mod apply;
 mod encode;
 mod refusal;
+mod single;
 mod under_way;
 mod versions;
 

@@ -5,6 +5,8 @@
 mod apply;
 #[path = "sink/conformance.rs"]
 mod conformance;
+#[path = "sink/ports.rs"]
+mod ports;
 #[path = "sink/secrets.rs"]
 mod secrets;
 #[path = "sink/support.rs"]

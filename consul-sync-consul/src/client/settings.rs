@@ -28,8 +28,9 @@ pub struct ClientSettings {
     pub datacenter: Option<String>,
     /// The admin partition (Consul Enterprise).
     pub partition: Option<String>,
-    /// How long a call may take in all, from the name lookup to the last byte of the answer. Longer than the
-    /// 7 s for which Consul holds a request while it has no leader.
+    /// How long a small call may take in all, from the name lookup to the last byte of the answer; a transaction
+    /// may take three times and a listing six times as long. Longer than the 7 s for which Consul holds a request
+    /// while it has no leader.
     pub timeout: Duration,
     /// How many requests may be under way at once, blocking queries not counted.
     pub connections: usize,

@@ -193,6 +193,16 @@ async fn fault_g09_a_server_that_cannot_be_reached_is_left_for_the_next_one() {
 }
 
 #[tokio::test]
+async fn fault_g09_a_name_is_tried_at_each_of_its_addresses() {
+    let peer = Peer::start([listing()]).await;
+    let url = peer.url();
+    let port = url.rsplit(':').next().unwrap();
+    // Where `localhost` has an IPv6 address, nobody listens there.
+    let client = Client::new(ClientSettings::new(format!("localhost:{port}"))).unwrap();
+    client.call(&read()).await.unwrap();
+}
+
+#[tokio::test]
 async fn fault_g10_a_read_on_a_connection_that_was_closed_meanwhile_is_sent_again() {
     // The second request meets a connection that is closed when it arrives.
     let peer = Peer::start([listing(), Reply::Close, listing()]).await;

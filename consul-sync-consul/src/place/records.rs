@@ -7,7 +7,7 @@ use consul_sync_core::{
 };
 
 use super::{Placement, ids};
-use crate::registration::{Common, RegisteredCheck, Registration};
+use crate::registration::{Common, Extra, NamedPort, RegisteredCheck, Registration};
 
 /// One instance of one claim.
 struct Candidate<'a> {
@@ -19,6 +19,7 @@ struct Candidate<'a> {
 
 /// What registrations share.
 struct Parts {
+    has_ports: bool,
     /// One for each claim.
     commons: Vec<Arc<Common>>,
     checks: Vec<Arc<RegisteredCheck>>,
@@ -138,6 +139,28 @@ impl Candidate<'_> {
         )
     }
 
+    /// The list of named ports; the first one is the default.
+    fn ports(&self) -> Option<Box<Extra>> {
+        let mut ports: Vec<NamedPort> = self
+            .instance
+            .ports
+            .iter()
+            .enumerate()
+            .map(|(at, port)| NamedPort {
+                name: Arc::clone(&port.name),
+                number: port.number,
+                is_default: at == 0,
+            })
+            .collect();
+        ports.sort();
+        (!ports.is_empty()).then(|| {
+            Box::new(Extra {
+                ports,
+                ..Extra::default()
+            })
+        })
+    }
+
     fn registration(&self, id: RecordId, parts: &mut Parts) -> Registration {
         Registration {
             id,
@@ -145,7 +168,7 @@ impl Candidate<'_> {
             address: Some(self.instance.address.clone()),
             own: self.instance.meta.clone(),
             check: self.instance.check.as_ref().map(|check| parts.check(check)),
-            surplus: None,
+            extra: parts.has_ports.then(|| self.ports()).flatten(),
             port: self.port,
         }
     }
@@ -166,6 +189,7 @@ impl Parts {
             })
         };
         Self {
+            has_ports: placement.named_ports,
             commons: claims.iter().map(common).collect(),
             checks: Vec::new(),
         }
@@ -208,6 +232,7 @@ mod tests {
         Placement {
             owner: Owner::new("me").unwrap(),
             namespace: None,
+            named_ports: false,
             known: Arc::default(),
         }
     }

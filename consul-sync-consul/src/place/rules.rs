@@ -41,6 +41,29 @@ pub(super) fn check(service: &Service) -> Result<(), Rejection> {
     Ok(())
 }
 
+/// Checks what Consul refuses in a list of ports.
+pub(super) fn check_ports(service: &Service) -> Result<(), Rejection> {
+    for instance in &service.instances {
+        let mut names = BTreeSet::new();
+        for port in instance.ports.iter() {
+            let problem = if port.name.trim().is_empty() {
+                "has no name"
+            } else if port.number == 0 {
+                "is 0"
+            } else if !names.insert(&port.name) {
+                "has a name that another one has"
+            } else {
+                continue;
+            };
+            return Err(Rejection::new(
+                Reason::InvalidPort,
+                format!("port {:?} of {} {problem}", port.name, instance.address),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The slot of a name that passed.
 pub(super) fn slot(text: String) -> Result<Slot, Rejection> {
     Slot::new(text).map_err(|error| Rejection::new(Reason::InvalidName, error.to_string()))

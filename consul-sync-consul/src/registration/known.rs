@@ -78,7 +78,7 @@ mod tests {
             address: None,
             own: Meta::default(),
             check: None,
-            surplus: None,
+            extra: None,
             port,
         }
     }

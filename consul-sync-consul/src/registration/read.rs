@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use consul_sync_core::{Address, Meta, RecordId, Status};
 
-use super::{Common, Interner, OWNER_META, RegisteredCheck, Registration, Surplus};
+use super::{Common, Extra, Interner, NamedPort, OWNER_META, RegisteredCheck, Registration};
 use crate::wire;
 
 /// How the keys begin whose pairs differ from instance to instance.
@@ -35,7 +35,11 @@ impl Registration {
     ) -> Option<Self> {
         let id = RecordId::new(service.id.as_str()).ok()?;
         let mut fields = Vec::new();
-        let port = u16::try_from(service.port).unwrap_or_else(|_| {
+        let ports = named_ports(service, interner);
+        // One endpoint shows the default of the list as the port, too, and another does not.
+        let default = ports.iter().find(|port| port.is_default);
+        let port = default.map_or(service.port, |port| i64::from(port.number));
+        let port = u16::try_from(port).unwrap_or_else(|_| {
             fields.push(("port out of range", service.port.to_string()));
             0
         });
@@ -44,7 +48,8 @@ impl Registration {
             0
         });
         fields.extend(extra_fields(service));
-        let surplus = Surplus {
+        let extra = Extra {
+            ports,
             fields,
             scopes: Vec::new(),
         };
@@ -73,7 +78,7 @@ impl Registration {
             address: address(&service.address, interner),
             own,
             check: None,
-            surplus: (surplus != Surplus::default()).then(|| Box::new(surplus)),
+            extra: (extra != Extra::default()).then(|| Box::new(extra)),
             port,
         })
     }
@@ -86,14 +91,9 @@ impl Registration {
         interner: &mut Interner,
     ) -> (Self, Option<u64>) {
         self.check = None;
-        let mut surplus = self
-            .surplus
-            .take()
-            .map_or_else(Surplus::default, |old| *old);
-        surplus.scopes.clear();
-        surplus
-            .fields
-            .retain(|(name, _)| !name.starts_with("check."));
+        let mut extra = self.extra.take().map_or_else(Extra::default, |old| *old);
+        extra.scopes.clear();
+        extra.fields.retain(|(name, _)| !name.starts_with("check."));
         let mut ours: Vec<(&str, &wire::Check)> = checks
             .iter()
             .filter_map(|check| Some((scope_of(&check.id, self.id.as_str())?, check)))
@@ -103,11 +103,11 @@ impl Registration {
         for (scope, check) in ours {
             let scope = interner.text(scope);
             if self.check.is_some() {
-                surplus.scopes.push(scope);
+                extra.scopes.push(scope);
                 continue;
             }
             let status = status(&check.status).unwrap_or_else(|| {
-                surplus
+                extra
                     .fields
                     .push(("check.status of no known kind", check.status.clone()));
                 Status::Critical
@@ -122,26 +122,23 @@ impl Registration {
             };
             self.check = Some(interner.check(check));
         }
-        self.surplus = (surplus != Surplus::default()).then(|| Box::new(surplus));
+        self.extra = (extra != Extra::default()).then(|| Box::new(extra));
         (self, version)
     }
 
     /// The same with the checks that another state of the instance has.
     pub(crate) fn with_checks_of(mut self, other: &Self) -> Self {
         self.check.clone_from(&other.check);
-        let mut surplus = self
-            .surplus
-            .take()
-            .map_or_else(Surplus::default, |old| *old);
-        if let Some(other) = &other.surplus {
-            surplus.scopes.clone_from(&other.scopes);
+        let mut extra = self.extra.take().map_or_else(Extra::default, |old| *old);
+        if let Some(other) = &other.extra {
+            extra.scopes.clone_from(&other.scopes);
             let checks = other
                 .fields
                 .iter()
                 .filter(|(name, _)| name.starts_with("check."));
-            surplus.fields.extend(checks.cloned());
+            extra.fields.extend(checks.cloned());
         }
-        self.surplus = (surplus != Surplus::default()).then(|| Box::new(surplus));
+        self.extra = (extra != Extra::default()).then(|| Box::new(extra));
         self
     }
 }
@@ -177,6 +174,21 @@ pub(crate) fn scope_of<'a>(check: &'a str, service: &str) -> Option<&'a str> {
         .filter(|scope| !scope.is_empty())
 }
 
+/// The list of named ports in canonical order: Consul keeps the order in which it was written first.
+fn named_ports(service: &wire::Service, interner: &mut Interner) -> Vec<NamedPort> {
+    let mut ports: Vec<NamedPort> = service
+        .ports
+        .iter()
+        .map(|port| NamedPort {
+            name: interner.text(&port.name),
+            number: u16::try_from(port.port).unwrap_or(0),
+            is_default: port.default,
+        })
+        .collect();
+    ports.sort();
+    ports
+}
+
 fn extra_fields(service: &wire::Service) -> impl Iterator<Item = (&'static str, String)> {
     // Consul adds virtual addresses of its own accord; they are not for anybody to take away.
     let tagged: Vec<String> = service
@@ -185,11 +197,6 @@ fn extra_fields(service: &wire::Service) -> impl Iterator<Item = (&'static str, 
         .filter(|(name, _)| !name.starts_with("consul-virtual"))
         .map(|(name, at)| format!("{name}={}:{}", at.address, at.port))
         .collect();
-    let ports: Vec<String> = service
-        .ports
-        .iter()
-        .map(|port| format!("{}={}", port.name, port.port))
-        .collect();
     let warning = service.weights.warning;
     let flag = |set: bool| if set { "true" } else { "" }.to_owned();
     [
@@ -197,7 +204,6 @@ fn extra_fields(service: &wire::Service) -> impl Iterator<Item = (&'static str, 
         ("tag override", flag(service.enable_tag_override)),
         ("socket path", service.socket_path.clone()),
         ("tagged addresses", tagged.join(", ")),
-        ("ports", ports.join(", ")),
         ("connect native", flag(service.connect.native)),
         ("proxy of", service.proxy.destination_service_name.clone()),
         (

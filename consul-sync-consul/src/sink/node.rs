@@ -46,7 +46,7 @@ impl Inner {
     /// A listing of the node's instances.
     pub(crate) fn node_request(&self) -> Request {
         let path = ["catalog", "node-services", self.settings.node.as_str()];
-        let request = Request::get(&path).consistent();
+        let request = Request::get(&path).consistent().patient(6);
         self.client
             .scoped(request)
             .with_optional("ns", self.read_namespace())
@@ -55,7 +55,7 @@ impl Inner {
     /// A listing of the node's checks.
     pub(crate) fn checks_request(&self) -> Request {
         let path = ["health", "node", self.settings.node.as_str()];
-        let request = Request::get(&path).consistent();
+        let request = Request::get(&path).consistent().patient(6);
         self.client
             .scoped(request)
             .with_optional("ns", self.read_namespace())

@@ -29,6 +29,8 @@ pub struct SinkSettings {
     pub namespace: Option<String>,
     /// Whether services may name namespaces of their own, so that all of them are read.
     pub all_namespaces: bool,
+    /// Whether instances are registered with the list of their named ports, as [`Ports::decide`](crate::Ports::decide) says.
+    pub named_ports: bool,
     /// For how long a blocking query asks to be held.
     pub wait: Duration,
 }
@@ -48,6 +50,7 @@ impl SinkSettings {
             node_address: IpAddr::from([127, 0, 0, 1]),
             namespace: None,
             all_namespaces: false,
+            named_ports: false,
             wait: block::WAIT,
         }
     }

@@ -9,6 +9,7 @@ use http::StatusCode;
 use super::{
     NodeWrite, Refusal, encode,
     refusal::{missing_rule, rejection},
+    single,
     under_way::UnderWay,
     versions::{Applied, applied},
 };
@@ -86,6 +87,15 @@ impl<'a> Apply<'a> {
                 Err(error) => return self.stop(error),
             };
             let highest = self.sink.highest_index();
+            if let [at] = part[..]
+                && single::is_single(&self.ops[at])
+            {
+                match single::register(self.sink, &self.ops[at]).await {
+                    Ok(outcome) => self.registered(at, outcome, highest),
+                    Err(error) => return self.stop(error),
+                }
+                continue;
+            }
             match self.send(&part, node).await? {
                 Sent::Applied(answer) => self.applied(&part, &answer, highest),
                 Sent::Refused(call, errors) => self.refused(part, &call, node, &errors)?,
@@ -125,10 +135,16 @@ impl<'a> Apply<'a> {
         let (mut ops, mut bytes) = (1, 2);
         for (at, op) in self.ops.iter().enumerate() {
             let cost = target.cost(op);
-            let is_full = ops + cost.ops > limits.ops || bytes + cost.bytes > limits.bytes;
+            let is_single = single::is_single(op);
+            let is_full =
+                is_single || ops + cost.ops > limits.ops || bytes + cost.bytes > limits.bytes;
             if is_full && !part.is_empty() {
                 self.parts.push_back(std::mem::take(&mut part));
                 (ops, bytes) = (1, 2);
+            }
+            if is_single {
+                self.parts.push_back(vec![at]);
+                continue;
             }
             ops += cost.ops;
             bytes += cost.bytes;
@@ -158,7 +174,7 @@ impl<'a> Apply<'a> {
         let length = body.len();
         let request = sink
             .client
-            .scoped(Request::put(&["txn"], Bytes::from(body)));
+            .scoped(Request::put(&["txn"], Bytes::from(body)).patient(3));
         let error = match sink.client.call(&request).await {
             Ok(answer) if answer.status == StatusCode::CONFLICT => {
                 return Ok(sink.refusal(&answer));
@@ -223,6 +239,18 @@ impl<'a> Apply<'a> {
                 }
                 Applied::Unreadable => Outcome::Unknown,
             };
+        }
+    }
+
+    fn registered(&mut self, at: usize, outcome: Outcome<Version>, highest: u64) {
+        match outcome {
+            Outcome::Written(version) => {
+                self.has_written = true;
+                self.sink.set_node_state(NodeState::Present);
+                self.under_way.written(&self.ops[at], version, highest);
+                self.outcomes[at] = outcome;
+            }
+            other => self.fail(at, other),
         }
     }
 

@@ -71,6 +71,20 @@ impl Target<'_> {
     }
 }
 
+impl Target<'_> {
+    /// The body of a transaction that only takes away the checks which an update no longer wants.
+    pub(super) fn check_drops(&self, op: &Op<Registration>) -> serde_json::Result<Option<Vec<u8>>> {
+        let drops: Vec<Encoded<'_>> = steps(op)
+            .filter(|step| matches!(step, Step::DeleteCheck(..)))
+            .map(|step| Encoded { target: self, step })
+            .collect();
+        if drops.is_empty() {
+            return Ok(None);
+        }
+        serde_json::to_vec(&drops).map(Some)
+    }
+}
+
 /// One operation of a transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step<'a> {
@@ -201,9 +215,9 @@ struct ServiceBody<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Weights {
-    passing: u32,
-    warning: u32,
+pub(super) struct Weights {
+    pub(super) passing: u32,
+    pub(super) warning: u32,
 }
 
 #[derive(Serialize)]
@@ -232,7 +246,7 @@ struct CheckKey<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct CheckBody<'a> {
+pub(super) struct CheckBody<'a> {
     node: &'a str,
     #[serde(rename = "CheckID")]
     id: String,
@@ -249,6 +263,29 @@ struct CheckBody<'a> {
     namespace: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     partition: Option<&'a str>,
+}
+
+impl<'a> CheckBody<'a> {
+    pub(super) fn new(
+        target: &Target<'a>,
+        record: &'a Registration,
+        check: &'a RegisteredCheck,
+        modify_index: u64,
+    ) -> Self {
+        Self {
+            node: target.node,
+            id: check_id(&check.scope, &record.id),
+            name: &check.name,
+            status: check.status.as_str(),
+            output: &check.output,
+            kind: &check.kind,
+            service_id: record.id.as_str(),
+            service_name: record.name(),
+            modify_index,
+            namespace: record.namespace(),
+            partition: target.partition,
+        }
+    }
 }
 
 impl<'a> Encoded<'a> {
@@ -288,19 +325,7 @@ impl<'a> Encoded<'a> {
             }),
             Step::Check(record, check, version) => Wrapped::Check(CheckOp {
                 verb: if version.is_some() { "cas" } else { "set" },
-                check: CheckBody {
-                    node,
-                    id: check_id(&check.scope, &record.id),
-                    name: &check.name,
-                    status: check.status.as_str(),
-                    output: &check.output,
-                    kind: &check.kind,
-                    service_id: record.id.as_str(),
-                    service_name: record.name(),
-                    modify_index: version.unwrap_or(0),
-                    namespace: record.namespace(),
-                    partition,
-                },
+                check: CheckBody::new(self.target, record, check, version.unwrap_or(0)),
             }),
             Step::DeleteCheck(record, scope, version) => Wrapped::DeleteCheck(CheckOp {
                 verb: if version.is_some() {
@@ -344,7 +369,7 @@ impl Serialize for EncodedNode<'_> {
     }
 }
 
-struct NodePairs<'a>(&'a [(&'static str, &'a str)]);
+pub(super) struct NodePairs<'a>(pub(super) &'a [(&'static str, &'a str)]);
 
 impl Serialize for NodePairs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -353,7 +378,7 @@ impl Serialize for NodePairs<'_> {
 }
 
 /// The pairs of a registration with the owner's.
-struct Pairs<'a>(&'a Registration);
+pub(super) struct Pairs<'a>(pub(super) &'a Registration);
 
 impl Serialize for Pairs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -369,7 +394,7 @@ impl Serialize for Pairs<'_> {
 }
 
 /// The address of a registration.
-struct Text<'a>(&'a Registration);
+pub(super) struct Text<'a>(pub(super) &'a Registration);
 
 impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

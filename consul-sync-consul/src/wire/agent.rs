@@ -19,3 +19,11 @@ pub(crate) struct AgentConfig {
     #[serde(deserialize_with = "nullable")]
     pub(crate) version: String,
 }
+
+impl AgentConfig {
+    /// Major and minor of its version.
+    pub(crate) fn version(&self) -> Option<(u32, u32)> {
+        let mut parts = self.version.split('.');
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    }
+}

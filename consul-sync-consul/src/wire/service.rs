@@ -74,6 +74,8 @@ pub(crate) struct NamedPort {
     pub(crate) name: String,
     #[serde(deserialize_with = "nullable")]
     pub(crate) port: i64,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) default: bool,
 }
 
 /// A further address under a name of its own.

@@ -394,7 +394,7 @@ async fn missing_rights_name_the_rule_that_would_help() {
 }
 
 #[tokio::test]
-async fn a_slot_is_read_whole_and_of_our_node_alone() {
+async fn fault_c16_a_slot_is_read_whole_in_any_case_and_of_our_node_alone() {
     let consul = FakeConsul::start().await.unwrap();
     let sink = sink(&consul);
     write(&sink, &[service("Web", 2)]).await;
@@ -499,4 +499,21 @@ async fn an_update_carries_the_version_that_it_was_planned_from() {
     assert_eq!((last.verb.as_str(), last.index), ("delete-cas", index));
     assert_eq!(last.service, "web");
     assert_eq!(consul.requests(Endpoint::Deregister), 0);
+}
+
+#[tokio::test]
+async fn fault_c17_a_name_that_a_path_could_not_carry_is_read_back_or_refused() {
+    let consul = FakeConsul::start().await.unwrap();
+    let sink = sink(&consul);
+    for name in ["a/b", "x/../y", "a b", "a%2Fb", "x?y#z", "ü"] {
+        let service = service(name, 1);
+        let (slot, written) = records(&sink, &service);
+        sink.apply(&creates(&sink, &service)).await.unwrap();
+        let read = sink.read(&[slot]).await.unwrap().remove(0).1;
+        assert_eq!(read.records[0].record, written[0], "{name}");
+    }
+    for name in [".", ".."] {
+        let rejection = sink.place(&service(name, 1)).unwrap_err();
+        assert_eq!(rejection.reason(), Reason::InvalidName, "{name}");
+    }
 }

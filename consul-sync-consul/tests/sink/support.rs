@@ -24,8 +24,20 @@ pub(crate) fn sink_with(consul: &FakeConsul, change: impl Fn(&mut ClientSettings
     settings.timeout = Duration::from_secs(5);
     change(&mut settings);
     let client = Client::new(settings).unwrap();
+    ConsulSink::new(client, settings_of_sink())
+}
+
+pub(crate) fn settings_of_sink() -> SinkSettings {
     let mut settings = SinkSettings::new(Owner::new("cluster-a").unwrap());
     settings.wait = Duration::from_secs(2);
+    settings
+}
+
+/// A sink that writes lists of ports.
+pub(crate) fn sink_with_ports(consul: &FakeConsul) -> ConsulSink {
+    let client = Client::new(ClientSettings::new(consul.url())).unwrap();
+    let mut settings = settings_of_sink();
+    settings.named_ports = true;
     ConsulSink::new(client, settings)
 }
 

@@ -7,7 +7,7 @@ mod support;
 use std::{error::Error, sync::Arc, time::Duration};
 
 use consul_sync_consul::{
-    Error as ClientError, NodeName, Secret, TlsSettings, TokenSource, preflight,
+    Error as ClientError, NodeName, Ports, Secret, TlsSettings, TokenSource, preflight,
 };
 use consul_sync_core::{
     Driver, ErrorKind, Event, Layout, Outcome, Reason, Record, Service, Sink,
@@ -52,6 +52,7 @@ on_each_version! {
     fault_g06_only_a_server_that_proves_its_name_is_spoken_to => super::tls;
     fault_t11_the_node_of_the_agent_is_refused => super::agents_node;
     a_node_of_thousands_is_listed_whole => super::thousands;
+    lists_of_ports_are_written_where_the_server_takes_them => super::ports;
 }
 
 async fn run<F>(version: ConsulVersion, test: fn(ConsulVersion) -> F) -> Tested
@@ -580,6 +581,38 @@ async fn thousands(version: ConsulVersion) -> Tested {
         error.to_string().contains("longer than 500000 bytes"),
         "{error}"
     );
+    Ok(())
+}
+
+async fn ports(version: ConsulVersion) -> Tested {
+    let consul = Consul::start(version).await?;
+    let client = sink(consul.url()).client().clone();
+    let takes = Ports::Auto.decide(&client).await?;
+    assert_eq!(takes, version == ConsulVersion::V1_22);
+    let mut settings = support::settings();
+    settings.named_ports = true;
+    let sink = support::sink_of(consul.url(), |_| (), settings);
+    let mut listed = service("web", 3);
+    for instance in &mut listed.instances {
+        *instance = instance.clone().port("admin", 9090);
+    }
+    if takes {
+        conformance::sink(&sink, &[listed.clone(), service("db", 1)]).await;
+        // Only another default is no change to Consul, and must not be written for ever.
+        write(&sink, &[listed.clone()]).await;
+        let mut turned = listed;
+        for instance in &mut turned.instances {
+            let mut ports = instance.ports.to_vec();
+            ports.reverse();
+            instance.ports = ports.into();
+        }
+        let ops = support::planned(&sink, &[turned]).await;
+        let outcomes = sink.apply(&ops).await?;
+        assert!(matches!(outcomes[0], Outcome::Refused(_)), "{outcomes:?}");
+    } else {
+        let outcomes = sink.apply(&creates(&sink, &listed)).await?;
+        assert!(matches!(outcomes[0], Outcome::Refused(_)), "{outcomes:?}");
+    }
     Ok(())
 }
 
