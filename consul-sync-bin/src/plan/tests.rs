@@ -59,7 +59,7 @@ fn everything() -> Report {
                 operations: vec![operation(
                     "adopt",
                     "api-0123456789ab",
-                    vec![change("meta.consul-sync-owner", None, Some("4f3c2b1a"))],
+                    vec![change("meta.external-sync-owner", None, Some("4f3c2b1a"))],
                 )],
             },
             ServiceReport {
