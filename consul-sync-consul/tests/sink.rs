@@ -5,6 +5,8 @@
 mod apply;
 #[path = "sink/conformance.rs"]
 mod conformance;
+#[path = "sink/converge.rs"]
+mod converge;
 #[path = "sink/ports.rs"]
 mod ports;
 #[path = "sink/secrets.rs"]
