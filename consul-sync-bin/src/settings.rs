@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use consul_sync_consul::{ClientSettings, NodeName, TlsSettings, TokenSource};
+use consul_sync_consul::{ClientSettings, NodeName, Ports, TlsSettings, TokenSource};
 use consul_sync_core::{BrakeSettings, Owner, RetrySettings, Settings as SyncSettings};
 use consul_sync_k8s::{ConsulNamespaces, ExportSettings, Subject};
 
@@ -57,6 +57,8 @@ pub(crate) struct PlaceSettings {
     pub(crate) node: Option<NodeName>,
     /// Its address.
     pub(crate) node_address: Option<IpAddr>,
+    /// Whether instances have the list of their named ports.
+    pub(crate) ports: Ports,
     /// How long a blocking query asks to be held.
     pub(crate) wait: Option<Duration>,
     /// The namespace of all of them.
@@ -158,6 +160,7 @@ fn place_settings(given: &mut Given) -> PlaceSettings {
     PlaceSettings {
         node: given.optional(&consul::NODE),
         node_address: given.optional(&consul::NODE_ADDRESS),
+        ports: given.one(&consul::PORTS),
         wait: given.optional(&consul::WAIT),
         namespace,
         mirrored,

@@ -76,9 +76,28 @@ pub(crate) async fn look_at_kubernetes(settings: &Settings, client: &KubeClient)
         .collect()
 }
 
+/// Whether instances have the list of their named ports; asked once, because an instance must not be written in one
+/// way now and in the other later.
+///
+/// # Errors
+/// When that depends on Consul's version, and it cannot be read.
+pub(crate) async fn named_ports(
+    settings: &Settings,
+    client: &ConsulClient,
+) -> Result<bool, AdapterError> {
+    Ok(settings.place.ports.decide(client).await?)
+}
+
 /// What is, and how it is changed.
-pub(crate) fn sink(settings: &Settings, client: &ConsulClient, owner: Owner) -> ConsulSink {
-    ConsulSink::new(client.clone(), sink_settings(settings, owner))
+pub(crate) fn sink(
+    settings: &Settings,
+    client: &ConsulClient,
+    owner: Owner,
+    named_ports: bool,
+) -> ConsulSink {
+    let mut sink = sink_settings(settings, owner);
+    sink.named_ports = named_ports;
+    ConsulSink::new(client.clone(), sink)
 }
 
 /// The sink's settings under an owner.
@@ -113,7 +132,7 @@ pub(crate) async fn look_at_consul(settings: &Settings, clients: &Clients) -> Ve
             Err(_) => return Vec::new(),
         },
     };
-    let sink = sink(settings, &clients.consul, owner);
+    let sink = sink(settings, &clients.consul, owner, false);
     let found = consul_sync_consul::preflight(&sink).await;
     found
         .into_iter()

@@ -46,6 +46,7 @@ pub(crate) static ALL: &[&Row] = &[
     &consul::CONNECTIONS.row,
     &consul::ANSWER_LIMIT.row,
     &consul::NODE.row,
+    &consul::PORTS.row,
     &consul::NODE_ADDRESS.row,
     &safety::OWNER.row,
     &safety::POLICY.row,

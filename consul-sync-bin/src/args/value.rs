@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use consul_sync_consul::{NodeName, Secret, ServerAddress};
+use consul_sync_consul::{NodeName, Ports, Secret, ServerAddress};
 use consul_sync_core::{Orphans, Owner, Policy};
 use consul_sync_k8s::{NodePorts, Selector, Subject};
 
@@ -137,6 +137,18 @@ pub(crate) fn node_ports(text: &str) -> Result<NodePorts, String> {
             ("internal-only", NodePorts::InternalOnly),
             ("external-first", NodePorts::ExternalFirst),
             ("off", NodePorts::Off),
+        ],
+    )
+}
+
+/// When lists of ports are written.
+pub(crate) fn ports(text: &str) -> Result<Ports, String> {
+    choice(
+        text,
+        &[
+            ("never", Ports::Never),
+            ("auto", Ports::Auto),
+            ("always", Ports::Always),
         ],
     )
 }

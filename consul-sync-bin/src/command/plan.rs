@@ -23,7 +23,8 @@ pub(super) async fn plan(
     let report = within(timeout, async {
         let owner = wire::owner(&settings, &clients.kubernetes).await?;
         let source = wire::source(&settings, &clients.kubernetes);
-        let sink = wire::sink(&settings, &clients.consul, owner.clone());
+        let named_ports = wire::named_ports(&settings, &clients.consul).await?;
+        let sink = wire::sink(&settings, &clients.consul, owner.clone(), named_ports);
         let plan = consul_sync_core::plan(&source, &sink, &settings.sync).await?;
         Ok(Report::new(&plan, owner.as_str(), sink.node().as_str()))
     })

@@ -37,7 +37,7 @@ pub(super) async fn purge(
             .await
             .map_err(name_the_owner)?
     };
-    let sink = wire::sink(&settings, &consul, owner.clone());
+    let sink = wire::sink(&settings, &consul, owner.clone(), false);
     let plan = within(timeout, consul_sync_core::purge_plan(&sink, unowned)).await?;
     let report = Report::new(&plan, owner.as_str(), sink.node().as_str());
     print(&render(&report, DELETES));

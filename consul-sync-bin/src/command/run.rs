@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use consul_sync_core::{Driver, Owner};
+use consul_sync_core::{AdapterError, Driver};
 use tokio::{
     pin, select,
     sync::{oneshot, watch},
@@ -31,11 +31,12 @@ use crate::{
 
 /// What the batch under way may take after a signal, so that the whole stop stays within 5 s.
 const GRACE: Duration = Duration::from_secs(4);
-/// Pauses between tries to read the cluster's identity.
+/// Pauses between tries to get what is needed before the engine can start.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// What is waited for before the engine can start.
 const IDENTITY: &str = "cluster_identity";
+const CONSUL_VERSION: &str = "consul_version";
 
 /// Runs until a signal.
 ///
@@ -110,13 +111,29 @@ async fn work(
     narrator: &Narrator,
     mut stopped: oneshot::Receiver<()>,
 ) -> Result<(), String> {
-    let owner = select! {
-        owner = owner(settings, clients, stage) => owner,
+    let needed = async {
+        let owner = persist(
+            stage,
+            IDENTITY,
+            "cannot read the cluster's identity",
+            || wire::owner(settings, &clients.kubernetes),
+        );
+        let owner = owner.await;
+        let named_ports = persist(
+            stage,
+            CONSUL_VERSION,
+            "cannot read Consul's version",
+            || wire::named_ports(settings, &clients.consul),
+        );
+        (owner, named_ports.await)
+    };
+    let (owner, named_ports) = select! {
+        needed = needed => needed,
         () = heartbeat.clone().run() => return Ok(()),
         _ = &mut stopped => return Ok(()),
     };
     let source = wire::source(settings, &clients.kubernetes);
-    let sink = wire::sink(settings, &clients.consul, owner.clone());
+    let sink = wire::sink(settings, &clients.consul, owner.clone(), named_ports);
     info!(
         %owner,
         kubernetes = %clients.kubernetes_server,
@@ -143,23 +160,29 @@ async fn work(
     Ok(())
 }
 
-/// The owner, for as long as it takes to read it.
-async fn owner(settings: &Settings, clients: &Clients, stage: &watch::Sender<Stage>) -> Owner {
-    if let Some(owner) = &settings.owner {
-        return owner.clone();
-    }
+/// Something that is needed before the engine can start, for as long as it takes to get it.
+async fn persist<T, F: Future<Output = Result<T, AdapterError>>>(
+    stage: &watch::Sender<Stage>,
+    waits_for: &'static str,
+    trouble: &str,
+    get: impl Fn() -> F,
+) -> T {
     let mut pause = FIRST_PAUSE;
     let mut told = None;
+    stage.send_replace(Stage::Starting {
+        waits_for,
+        error: None,
+    });
     loop {
-        let error = match consul_sync_k8s::owner(&clients.kubernetes).await {
-            Ok(owner) => return owner,
+        let error = match get().await {
+            Ok(got) => return got,
             Err(error) => error,
         };
         if told != Some(error.kind()) {
             told = Some(error.kind());
-            warn!(kind = error.kind().as_str(), error = %Chain(&error), "cannot read the cluster's identity; trying again");
+            warn!(kind = error.kind().as_str(), error = %Chain(&error), "{trouble}; trying again");
             stage.send_replace(Stage::Starting {
-                waits_for: IDENTITY,
+                waits_for,
                 error: Some(error.kind()),
             });
         }

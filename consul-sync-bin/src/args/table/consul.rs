@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use consul_sync_consul::{NodeName, Secret};
+use consul_sync_consul::{NodeName, Ports, Secret};
 
 use crate::args::{
     setting::{Section, Setting},
@@ -151,6 +151,16 @@ pub(crate) static NODE: Setting<NodeName> = Setting::one("consul-node", "NAME", 
         Section::Consul,
         "Node in Consul's catalog that all instances are registered on.\nAt most 63 letters, digits and dashes. It is made \
          when it is missing and must not be the node of a Consul agent.",
+    );
+
+pub(crate) static PORTS: Setting<Ports> = Setting::one("consul-ports", "WHEN", value::ports)
+    .default("never")
+    .help(
+        Section::Consul,
+        "Whether instances have a list of named ports: never, auto or always.\nConsul 1.22 and newer \
+         know such lists and take them only one by one and unconditionally: a change that somebody makes in the same moment \
+         is lost, and large catalogs are written far more slowly. auto writes them where Consul is new enough, and needs \
+         the right to read agents. Without a list every instance has its default port, which is what DNS answers with.",
     );
 
 pub(crate) static NODE_ADDRESS: Setting<IpAddr> = Setting::one(
