@@ -38,6 +38,19 @@ pub(super) fn ingress(ingress: &mut Value) {
     }
 }
 
+/// A Node that is new: nothing is scheduled on it before it says that it is ready.
+pub(super) fn new_node(node: &mut Value) {
+    let taint = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
+    let taints = node
+        .pointer_mut("/spec/taints")
+        .and_then(Value::as_array_mut);
+    match taints {
+        Some(taints) if taints.contains(&taint) => {}
+        Some(taints) => taints.push(taint),
+        None => set(node, "/spec", "taints", json!([taint])),
+    }
+}
+
 /// A Lease.
 pub(super) fn lease(lease: &mut Value) {
     if lease.get("spec").is_none_or(Value::is_null) {

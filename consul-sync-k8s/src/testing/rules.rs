@@ -90,6 +90,14 @@ pub(super) fn validate(id: KindId, object: &Value, old: Option<&Value>) -> Resul
         );
         return Err(Failure::invalid(kind, name, "metadata.name", &problem));
     }
+    let labels = object
+        .pointer("/metadata/labels")
+        .and_then(Value::as_object);
+    if labels.is_some_and(|labels| !labels.values().all(is_label_value)) {
+        let problem =
+            "Invalid value: a valid label must start and end with an alphanumeric character";
+        return Err(Failure::invalid(kind, name, "metadata.labels", problem));
+    }
     match kind.name {
         "Service" => service::validate(object, old, kind),
         "EndpointSlice" => {
@@ -114,4 +122,16 @@ pub(super) fn validate(id: KindId, object: &Value, old: Option<&Value>) -> Resul
         }
         _ => Ok(()),
     }
+}
+
+fn is_label_value(value: &Value) -> bool {
+    let Some(text) = value.as_str() else {
+        return false;
+    };
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let at_edges = |edge: Option<char>| edge.is_none_or(|edge| edge.is_ascii_alphanumeric());
+    text.len() <= 63
+        && text.bytes().all(inner)
+        && at_edges(text.chars().next())
+        && at_edges(text.chars().next_back())
 }

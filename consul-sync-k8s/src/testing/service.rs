@@ -133,6 +133,10 @@ fn complete_ports(service: &mut Value, old: Option<&Value>, kind: &str, allocato
         || (kind == "LoadBalancer"
             && service.pointer("/spec/allocateLoadBalancerNodePorts") != Some(&json!(false)));
     let held: Vec<Value> = old.map(ports).unwrap_or_default().to_vec();
+    let mut taken: Vec<Value> = ports(service)
+        .iter()
+        .filter_map(|port| port.get("nodePort").cloned())
+        .collect();
     let Some(list) = service
         .pointer_mut("/spec/ports")
         .and_then(Value::as_array_mut)
@@ -149,14 +153,19 @@ fn complete_ports(service: &mut Value, old: Option<&Value>, kind: &str, allocato
             fields.entry("targetPort").or_insert_with(|| number.clone());
         }
         if wants_node_ports {
+            // Kept by the port's name, whatever else of it changes.
+            let name = |port: &Value| text(port, "/name").to_owned();
+            let ours = fields
+                .get("name")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             let before = held
                 .iter()
-                .find(|old| {
-                    old.get("port") == Some(&number)
-                        && old.get("protocol") == fields.get("protocol")
-                })
+                .rfind(|old| name(old) == ours)
                 .and_then(|old| old.get("nodePort"))
+                .filter(|port| !taken.contains(*port))
                 .cloned();
+            taken.extend(before.clone());
             fields
                 .entry("nodePort")
                 .or_insert_with(|| before.unwrap_or_else(|| json!(allocator.port())));
@@ -227,6 +236,20 @@ pub(super) fn validate(service: &Value, old: Option<&Value>, kind: &Kind) -> Res
             "spec.clusterIPs[0]",
             "Invalid value: may not change once set",
         );
+    }
+    let families = |service: &Value| {
+        let list = service
+            .pointer("/spec/ipFamilies")
+            .and_then(Value::as_array);
+        list.map_or(0, Vec::len)
+    };
+    if headless
+        && service_type != "ExternalName"
+        && old.is_some_and(|old| families(old) > families(service))
+    {
+        let problem =
+            "Invalid value: must be 'RequireDualStack' or 'PreferDualStack' to keep both families";
+        return invalid("spec.ipFamilyPolicy", problem);
     }
     let balanced = service
         .pointer("/status/loadBalancer/ingress")

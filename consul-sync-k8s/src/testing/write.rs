@@ -1,6 +1,6 @@
 //! POST, PUT, PATCH and DELETE, with the refusals of the real API server.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -20,8 +20,6 @@ use super::{
 pub(super) struct Writer {
     allocator: Allocator,
     uids: u64,
-    /// What each field manager applied last, by kind, path and manager.
-    applied: BTreeMap<(KindId, String, String), Value>,
 }
 
 /// An answer with its status code.
@@ -75,6 +73,9 @@ impl Writer {
         ] {
             unset(&mut object, "/metadata", field);
         }
+        if kind.name == "Node" {
+            defaults::new_node(&mut object);
+        }
         self.complete(target.kind, &mut object, None, now);
         validate(target.kind, &object, None)?;
         let path = path(target.namespace.as_deref().unwrap_or_default(), &name);
@@ -104,6 +105,14 @@ impl Writer {
         let Some(old) = store.get(target.kind, &path).map(Arc::clone) else {
             // Some kinds are made by an update too.
             if kind.created_by_update() && target.subresource.is_none() {
+                // The condition is on what is not there.
+                if !text(&object, "/metadata/uid").is_empty() {
+                    return Err(Failure::conflict(
+                        kind,
+                        name,
+                        "Precondition failed: UID in object meta: ",
+                    ));
+                }
                 unset(&mut object, "/metadata", "resourceVersion");
                 return self.create(store, target, object, now);
             }
@@ -138,19 +147,17 @@ impl Writer {
                 change.clone()
             }
             "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
-                let manager = call.parameter("fieldManager").to_owned();
+                let manager = call.parameter("fieldManager");
                 if manager.is_empty() {
                     return Err(Failure::bad_request(
                         "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
                     ));
                 }
-                let key = (target.kind, path.clone(), manager);
-                let merged = patch::applied(self.applied.get(&key), change);
-                self.applied.insert(key, change.clone());
+                let patch = patch::apply(old.as_deref(), change, manager, &kind.api_version());
                 if old.is_none() {
-                    return self.create(store, target, change.clone(), now);
+                    return self.create(store, target, patch, now);
                 }
-                merged
+                patch
             }
             other => {
                 return Err(Failure::new(
@@ -264,6 +271,11 @@ impl Writer {
             if kind.name == "Service" && text(&object, "/spec/type") != "LoadBalancer" {
                 unset(&mut object, "", "status");
             }
+        }
+        if object.pointer("/metadata/managedFields").is_none()
+            && let Some(held) = old.pointer("/metadata/managedFields")
+        {
+            set(&mut object, "/metadata", "managedFields", held.clone());
         }
         self.complete(target.kind, &mut object, Some(old), now);
         validate(target.kind, &object, Some(old))?;

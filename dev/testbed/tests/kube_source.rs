@@ -1,135 +1,25 @@
 //! The Kubernetes source on a real API server in RBAC mode, with the rights it says it needs and no other.
 
+#[path = "kube_source/cluster.rs"]
+mod cluster;
 #[path = "kube_source/told.rs"]
 mod told;
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use consul_sync_core::{ErrorKind, Source};
 use consul_sync_k8s::{
-    ExportSettings, KubeSource, NodePorts, Rights, Subject, WatchSettings, owner, preflight,
+    ExportSettings, KubeSource, Rights, Subject, WatchSettings, owner, preflight,
 };
-use consul_sync_testbed::{
-    Answer, ApiServer, ApiServerSettings, Client, Program, Programs, Result,
-};
+use consul_sync_testbed::{ApiServer, ApiServerSettings, Client, Result};
 use futures::StreamExt;
-use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use cluster::{
+    RBAC, SERVICES, SLICES, brisk, client, cluster, deleted, fill, grant, is_there, service, slice,
+    without_nodes,
+};
 use told::{Told, settled};
-
-const SERVICES: &str = "/api/v1/namespaces/default/services";
-const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
-const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
-
-fn is_there() -> bool {
-    Programs::locate().all_or_skip(&[Program::Etcd, Program::KubeApiserver])
-}
-
-fn service(name: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
-        "spec": {"ports": [{"port": 80, "targetPort": 8080}]},
-    })
-}
-
-fn slice(name: &str, service: &str, addresses: &[&str]) -> Value {
-    let endpoints: Vec<Value> = addresses
-        .iter()
-        .map(|address| json!({"addresses": [address], "conditions": {"ready": true}}))
-        .collect();
-    json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {"name": name, "labels": {"kubernetes.io/service-name": service}},
-        "addressType": "IPv4", "ports": [{"port": 8080}], "endpoints": endpoints,
-    })
-}
-
-/// Applies the roles as they are shipped: YAML, document by document.
-async fn grant(client: &Client, yaml: &str) -> Result<()> {
-    for document in yaml.split("---\n") {
-        let field = |name: &str| {
-            let line = document
-                .lines()
-                .find(|line| line.trim_start().starts_with(name));
-            line.and_then(|line| line.split_once(": "))
-                .map(|(_, value)| value.to_owned())
-        };
-        let kind = field("kind:").expect("every document has a kind");
-        let plural = format!("{}s", kind.to_lowercase());
-        let in_namespace = document
-            .lines()
-            .nth(4)
-            .and_then(|line| line.strip_prefix("  namespace: "));
-        let path = match in_namespace {
-            Some(namespace) => format!("{RBAC}/namespaces/{namespace}/{plural}"),
-            None => format!("{RBAC}/{plural}"),
-        };
-        let body = Bytes::from(document.to_owned());
-        client
-            .send(Method::POST, &path, "application/yaml", body)
-            .await?
-            .success()?;
-    }
-    Ok(())
-}
-
-/// A cluster, and a client of it with the rights that the settings need.
-async fn cluster(api: &ApiServer, settings: &ExportSettings) -> Result<kube::Client> {
-    let account = api.service_account("consul-sync", "consul-sync").await?;
-    let rights = Rights::needed(settings, true);
-    grant(api.client(), &rights.to_yaml(&Subject::default())).await?;
-    Ok(client(&account.kubeconfig).await)
-}
-
-async fn client(kubeconfig: &std::path::Path) -> kube::Client {
-    let file =
-        kube::config::Kubeconfig::read_from(kubeconfig).expect("the testbed writes kubeconfigs");
-    let mut config =
-        kube::Config::from_custom_kubeconfig(file, &kube::config::KubeConfigOptions::default())
-            .await
-            .expect("the testbed's kubeconfigs can be used");
-    config.default_retry = false;
-    kube::Client::try_from(config).expect("a client needs no server")
-}
-
-/// Settings that need no Nodes.
-fn without_nodes() -> ExportSettings {
-    ExportSettings {
-        node_ports: NodePorts::Off,
-        ..ExportSettings::default()
-    }
-}
-
-/// Watches short enough for a test to see them end.
-fn brisk() -> WatchSettings {
-    WatchSettings {
-        watch_timeout: Duration::from_secs(2),
-        backoff_least: Duration::from_millis(50),
-        backoff_most: Duration::from_millis(500),
-        ..WatchSettings::default()
-    }
-}
-
-async fn fill(client: &Client) -> Result<()> {
-    for name in ["web", "db"] {
-        client.post(SERVICES, &service(name)).await?.success()?;
-    }
-    client
-        .post(SLICES, &slice("web-1", "web", &["10.1.0.1", "10.1.0.2"]))
-        .await?
-        .success()?;
-    client
-        .post(SLICES, &slice("db-1", "db", &["10.1.0.9"]))
-        .await?
-        .success()?;
-    Ok(())
-}
-
-fn deleted(answer: Answer) -> Result<()> {
-    answer.success().map(drop)
-}
 
 #[tokio::test]
 async fn the_listed_rights_are_enough_for_every_kind_and_the_identity() -> Result<()> {

@@ -1,0 +1,302 @@
+//! Sequences with a name: rules that matter, and what was once different.
+
+use serde_json::json;
+
+use super::{
+    objects,
+    side::service,
+    step::{Kind, Known, Place, Step},
+};
+
+type Case = (&'static str, fn() -> Vec<Step>);
+
+const A: Place = Place::A;
+
+pub(crate) const CASES: [Case; 9] = [
+    (
+        "every shape of Service is made, read and removed",
+        every_service,
+    ),
+    (
+        "every shape of Service becomes every other",
+        every_change_of_type,
+    ),
+    (
+        "every shape of EndpointSlice is made and replaced",
+        every_slice,
+    ),
+    ("writes hold to what they say they know", conditions),
+    ("a change that changes nothing is none", nothing),
+    ("an object enters and leaves a selection", selection),
+    ("load balancer status stands with its type alone", balancer),
+    ("server-side apply makes, changes and takes back", apply),
+    ("a namespace that ends takes nothing new", ending),
+];
+
+fn every_service() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for spec in objects::service_specs() {
+        steps.push(Step::Create(Kind::Service, A, service("a", &spec)));
+        steps.push(Step::Get(Kind::Service, A, "a"));
+        steps.push(Step::Delete(
+            Kind::Service,
+            A,
+            "a",
+            Known::Nothing,
+            Known::Nothing,
+        ));
+    }
+    steps
+}
+
+fn every_change_of_type() -> Vec<Step> {
+    let types = [
+        json!({"type": "ClusterIP", "ports": [{"port": 80}]}),
+        json!({"type": "NodePort", "ports": [{"port": 80}]}),
+        json!({"type": "LoadBalancer", "ports": [{"port": 80}]}),
+        json!({"type": "ExternalName", "externalName": "x.example.com"}),
+        json!({"clusterIP": "None", "ports": [{"port": 80}]}),
+    ];
+    let mut steps = Vec::new();
+    for from in &types {
+        for to in &types {
+            // A write that says less than the one before changes who manages what, which the fake does not keep.
+            if from["clusterIP"] == "None" && to["clusterIP"].is_null() && to["type"] == "ClusterIP"
+            {
+                continue;
+            }
+            steps.push(Step::Create(Kind::Service, A, service("a", from)));
+            steps.push(Step::Update(
+                Kind::Service,
+                A,
+                "a",
+                service("a", to),
+                Known::Nothing,
+                Known::Nothing,
+            ));
+            steps.push(Step::Delete(
+                Kind::Service,
+                A,
+                "a",
+                Known::Nothing,
+                Known::Nothing,
+            ));
+            steps.push(Step::Create(Kind::Service, A, service("a", from)));
+            steps.push(Step::Merge(Kind::Service, A, "a", json!({"spec": to})));
+            steps.push(Step::Delete(
+                Kind::Service,
+                A,
+                "a",
+                Known::Nothing,
+                Known::Nothing,
+            ));
+        }
+    }
+    steps
+}
+
+fn every_slice() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for slice in objects::slices() {
+        let mut slice = slice;
+        slice["metadata"] = json!({"name": "s", "labels": {"kubernetes.io/service-name": "a"}});
+        steps.push(Step::Create(Kind::Slice, A, slice.clone()));
+        steps.push(Step::Update(
+            Kind::Slice,
+            A,
+            "s",
+            slice,
+            Known::Nothing,
+            Known::Nothing,
+        ));
+    }
+    steps
+}
+
+fn conditions() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for kind in [
+        Kind::Service,
+        Kind::Slice,
+        Kind::Ingress,
+        Kind::Node,
+        Kind::Lease,
+    ] {
+        let object = match kind {
+            Kind::Service => json!({"metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}}),
+            Kind::Slice => {
+                json!({"metadata": {"name": "a"}, "addressType": "IPv4", "endpoints": []})
+            }
+            Kind::Ingress => {
+                let mut ingress = objects::ingress("x.example.com");
+                ingress["metadata"] = json!({"name": "a"});
+                ingress
+            }
+            _ => json!({"metadata": {"name": "a"}}),
+        };
+        steps.push(Step::Create(kind, A, object.clone()));
+        steps.push(Step::Create(kind, A, object.clone()));
+        steps.push(Step::Merge(
+            kind,
+            A,
+            "a",
+            json!({"metadata": {"labels": {"x": "1"}}}),
+        ));
+        for version in [Known::Wrong, Known::First, Known::Current, Known::Nothing] {
+            for uid in [Known::Wrong, Known::Current, Known::Nothing] {
+                let mut changed = object.clone();
+                changed["metadata"]["labels"] = json!({"step": steps.len().to_string()});
+                steps.push(Step::Update(kind, A, "a", changed, version, uid));
+            }
+        }
+        for version in [Known::Wrong, Known::First, Known::Current] {
+            steps.push(Step::Delete(kind, A, "a", version, Known::Wrong));
+        }
+        steps.push(Step::Delete(kind, A, "a", Known::First, Known::Current));
+        steps.push(Step::Delete(kind, A, "a", Known::Current, Known::Current));
+        steps.push(Step::Delete(kind, A, "a", Known::Nothing, Known::Nothing));
+        steps.push(Step::Update(
+            kind,
+            A,
+            "a",
+            object,
+            Known::Nothing,
+            Known::Nothing,
+        ));
+    }
+    steps
+}
+
+fn nothing() -> Vec<Step> {
+    let object = service("a", &json!({"type": "NodePort", "ports": [{"port": 80}]}));
+    vec![
+        Step::Create(Kind::Service, A, object.clone()),
+        Step::Merge(Kind::Service, A, "a", json!({})),
+        Step::Update(
+            Kind::Service,
+            A,
+            "a",
+            object,
+            Known::Nothing,
+            Known::Nothing,
+        ),
+        Step::Merge(
+            Kind::Service,
+            A,
+            "a",
+            json!({"metadata": {"labels": {"app": "a"}}}),
+        ),
+        Step::Merge(Kind::Service, A, "a", json!({"spec": {"type": "NodePort"}})),
+    ]
+}
+
+fn selection() -> Vec<Step> {
+    let spec = json!({"ports": [{"port": 80}]});
+    let label = |value: serde_json::Value| json!({"metadata": {"labels": {"app": value}}});
+    vec![
+        Step::Create(Kind::Service, A, service("a", &spec)),
+        Step::Create(Kind::Service, A, service("b", &spec)),
+        Step::Create(Kind::Service, A, service("c", &spec)),
+        Step::Merge(Kind::Service, A, "b", label(json!("a"))),
+        Step::Merge(Kind::Service, A, "a", label(json!(null))),
+        Step::Merge(
+            Kind::Service,
+            A,
+            "a",
+            json!({"metadata": {"annotations": {"seen": "no"}}}),
+        ),
+        Step::Merge(Kind::Service, A, "a", label(json!("a"))),
+        Step::Delete(Kind::Service, A, "b", Known::Nothing, Known::Nothing),
+        Step::List(Kind::Service, A, "app%3Da"),
+        Step::List(Kind::Service, A, "app%20notin%20%28a%29"),
+        Step::List(Kind::Service, A, "a%20b"),
+    ]
+}
+
+fn balancer() -> Vec<Step> {
+    let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.3"}]}}});
+    vec![
+        Step::Create(
+            Kind::Service,
+            A,
+            service(
+                "a",
+                &json!({"type": "LoadBalancer", "ports": [{"port": 80}]}),
+            ),
+        ),
+        Step::Merge(Kind::Service, A, "a", status.clone()),
+        Step::MergeStatus(Kind::Service, A, "a", status.clone()),
+        Step::Merge(
+            Kind::Service,
+            A,
+            "a",
+            json!({"metadata": {"labels": {"x": "1"}}}),
+        ),
+        Step::MergeStatus(
+            Kind::Service,
+            A,
+            "a",
+            json!({"spec": {"externalIPs": ["192.0.2.4"]}}),
+        ),
+        Step::Merge(
+            Kind::Service,
+            A,
+            "a",
+            json!({"spec": {"type": "ClusterIP"}}),
+        ),
+        Step::MergeStatus(Kind::Service, A, "a", status.clone()),
+        Step::MergeStatus(Kind::Service, A, "none", status),
+    ]
+}
+
+fn ending() -> Vec<Step> {
+    vec![
+        Step::Create(
+            Kind::Service,
+            Place::B,
+            service("a", &json!({"ports": [{"port": 80}]})),
+        ),
+        Step::Delete(Kind::Namespace, A, "b", Known::Nothing, Known::Wrong),
+        Step::Delete(Kind::Namespace, A, "b", Known::Nothing, Known::Nothing),
+        Step::Get(Kind::Namespace, A, "b"),
+        Step::Create(
+            Kind::Service,
+            Place::B,
+            service("b", &json!({"ports": [{"port": 80}]})),
+        ),
+        Step::Merge(
+            Kind::Service,
+            Place::B,
+            "a",
+            json!({"metadata": {"labels": {"x": "1"}}}),
+        ),
+        Step::Delete(Kind::Service, Place::B, "a", Known::Nothing, Known::Nothing),
+        Step::Create(
+            Kind::Service,
+            Place::Missing,
+            service("b", &json!({"ports": [{"port": 80}]})),
+        ),
+        Step::List(Kind::Service, Place::Missing, ""),
+    ]
+}
+
+fn apply() -> Vec<Step> {
+    let labels =
+        |labels: serde_json::Value| json!({"metadata": {"labels": labels}, "addressType": "IPv4"});
+    let applied = |value| Step::Apply(Kind::Slice, A, "a", labels(value));
+    vec![
+        applied(json!({"mine": "1", "also": "2"})),
+        applied(json!({"mine": "1", "also": "2"})),
+        Step::Merge(
+            Kind::Slice,
+            A,
+            "a",
+            json!({"metadata": {"labels": {"theirs": "3"}}}),
+        ),
+        applied(json!({"mine": "2"})),
+        Step::Get(Kind::Slice, A, "a"),
+        Step::Delete(Kind::Slice, A, "a", Known::Nothing, Known::Nothing),
+        applied(json!({"mine": "1"})),
+        Step::Apply(Kind::Slice, Place::Missing, "a", labels(json!({}))),
+    ]
+}

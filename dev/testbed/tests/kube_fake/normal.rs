@@ -1,0 +1,82 @@
+//! Answers without what each server chooses by itself.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::step::Kind;
+
+/// What one server chose, in the order in which it came up.
+#[derive(Debug, Default)]
+pub(crate) struct Choices {
+    seen: BTreeMap<(&'static str, String), usize>,
+}
+
+impl Choices {
+    fn place(&mut self, what: &'static str, value: &Value) -> Value {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let next = self.seen.keys().filter(|(kind, _)| *kind == what).count();
+        let place = *self.seen.entry((what, text)).or_insert(next);
+        json!(format!("{what}#{place}"))
+    }
+
+    /// An object as both servers should have it.
+    pub(crate) fn object(&mut self, kind: Kind, object: &Value) -> Value {
+        let mut object = object.clone();
+        self.metadata(&mut object);
+        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+            if let Some(address) = spec
+                .get_mut("clusterIP")
+                .filter(|address| *address != "None")
+            {
+                *address = self.place("address", address);
+            }
+            if let Some(addresses) = spec.get_mut("clusterIPs").and_then(Value::as_array_mut) {
+                for address in addresses.iter_mut().filter(|address| *address != "None") {
+                    *address = self.place("address", address);
+                }
+            }
+            for port in spec
+                .get_mut("ports")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
+                if let Some(number) = port.get_mut("nodePort") {
+                    *number = self.place("nodePort", number);
+                }
+            }
+            // The real server stores it, leaves it out of what is read, and shows it after some writes all the same.
+            if spec.get("type") == Some(&json!("ExternalName")) {
+                spec.remove("internalTrafficPolicy");
+            }
+        }
+        if kind == Kind::Node {
+            // What the real server says of a node that no kubelet ever spoke for is not what anybody reads.
+            for field in ["spec", "status"] {
+                object.as_object_mut().map(|fields| fields.remove(field));
+            }
+        }
+        object
+    }
+
+    fn metadata(&mut self, object: &mut Value) {
+        let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+            return;
+        };
+        metadata.remove("managedFields");
+        for (field, what) in [("uid", "uid"), ("resourceVersion", "version")] {
+            if let Some(value) = metadata.get_mut(field) {
+                *value = self.place(what, value);
+            }
+        }
+        for field in ["creationTimestamp", "deletionTimestamp"] {
+            if let Some(value) = metadata.get_mut(field).filter(|value| value.is_string()) {
+                *value = json!("*");
+            }
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! One of the two servers, and what it answers.
+
+use std::collections::BTreeMap;
+
+use consul_sync_testbed::{Answer, Client};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{
+    normal::Choices,
+    objects,
+    step::{Kind, Known, Place, Step},
+};
+
+/// One server, as one run sees it.
+#[derive(Debug)]
+pub(crate) struct Side {
+    client: Client,
+    prefix: String,
+    choices: Choices,
+    /// Version and UID of each object by its path: the first and the latest seen.
+    known: BTreeMap<String, [(String, String); 2]>,
+    start: String,
+}
+
+/// Selectors of the watches at the end.
+const SELECTORS: [&str; 4] = ["", "app%3Da", "app%21%3Da", "extra"];
+/// How a streaming list is asked for.
+const STREAMING: &str = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=&allowWatchBookmarks=true";
+
+/// An answer that can be compared.
+pub(crate) type Seen = Value;
+
+/// Tells the differences, place by place.
+pub(crate) fn compare(real: &Seen, fake: &Seen) -> Result<(), String> {
+    let mut lines = Vec::new();
+    differ("", real, fake, &mut lines);
+    if lines.is_empty() {
+        Ok(())
+    } else {
+        Err(lines.join("\n"))
+    }
+}
+
+fn differ(at: &str, real: &Value, fake: &Value, lines: &mut Vec<String>) {
+    match (real, fake) {
+        (Value::Object(one), Value::Object(other)) => {
+            let fields: std::collections::BTreeSet<_> = one.keys().chain(other.keys()).collect();
+            for field in fields {
+                let of = |map: &serde_json::Map<String, Value>| {
+                    map.get(field).cloned().unwrap_or(json!("nothing"))
+                };
+                differ(&format!("{at}/{field}"), &of(one), &of(other), lines);
+            }
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            for (place, (one, other)) in one.iter().zip(other).enumerate() {
+                differ(&format!("{at}/{place}"), one, other, lines);
+            }
+        }
+        _ if real == fake => {}
+        _ => lines.push(format!("  {at}\n    real: {real}\n    fake: {fake}")),
+    }
+}
+
+/// A refusal in short.
+pub(crate) fn refusal(answer: &Answer) -> Value {
+    let status: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    json!({"status": answer.status, "reason": status["reason"], "kind": status["kind"]})
+}
+
+/// The names in a list.
+pub(crate) fn names(list: &Value) -> Value {
+    let items = list["items"].as_array().into_iter().flatten();
+    let ours = items.filter(|item| item["metadata"]["name"] != "kubernetes");
+    ours.map(|item| item["metadata"]["name"].clone()).collect()
+}
+
+impl Side {
+    /// A side with its two namespaces.
+    pub(crate) async fn start(client: Client, prefix: &str) -> Self {
+        let mut side = Self {
+            client,
+            prefix: prefix.to_owned(),
+            choices: Choices::default(),
+            known: BTreeMap::new(),
+            start: String::new(),
+        };
+        for place in [Place::A, Place::B] {
+            let namespace = json!({"metadata": {"name": side.namespace(place)}});
+            let made = side
+                .client
+                .post(&Kind::Namespace.path(None), &namespace)
+                .await;
+            made.and_then(Answer::success)
+                .expect("a namespace can be made");
+        }
+        let list = side
+            .client
+            .get(&Kind::Service.path(Some(&side.namespace(Place::A))))
+            .await;
+        let list = list.and_then(Answer::json).expect("services can be listed");
+        list["metadata"]["resourceVersion"]
+            .as_str()
+            .unwrap_or_default()
+            .clone_into(&mut side.start);
+        side
+    }
+
+    fn namespace(&self, place: Place) -> String {
+        let suffix = match place {
+            Place::A => "a",
+            Place::B => "b",
+            Place::Missing => "missing",
+        };
+        format!("{}-{suffix}", self.prefix)
+    }
+
+    /// Names of kinds that live in no namespace must be this run's own.
+    fn name(&self, kind: Kind, name: &str) -> String {
+        if kind.is_namespaced() || name.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}-{name}", self.prefix)
+        }
+    }
+
+    fn path(&self, kind: Kind, place: Place, name: &str) -> String {
+        let collection = kind.path(Some(&self.namespace(place)));
+        format!("{collection}/{}", self.name(kind, name))
+    }
+
+    fn complete(&self, kind: Kind, name: Option<&str>, body: &Value) -> Value {
+        let mut body = body.clone();
+        body["apiVersion"] = json!(kind.api_version());
+        body["kind"] = json!(kind.name());
+        let name = name
+            .or(body["metadata"]["name"].as_str())
+            .unwrap_or_default();
+        body["metadata"]["name"] = json!(self.name(kind, name));
+        body
+    }
+
+    fn knows(&self, path: &str, version: Known, uid: Known) -> (Option<String>, Option<String>) {
+        let [first, latest] = self.known.get(path).cloned().unwrap_or_default();
+        let of = |known, first: String, latest: String, wrong: &str| {
+            let value = match known {
+                Known::Nothing => return None,
+                Known::Current => latest,
+                Known::First => first,
+                Known::Wrong => wrong.to_owned(),
+            };
+            Some(value).filter(|value| !value.is_empty())
+        };
+        (
+            of(version, first.0, latest.0, "1"),
+            of(
+                uid,
+                first.1,
+                latest.1,
+                "11111111-1111-4111-8111-111111111111",
+            ),
+        )
+    }
+
+    /// Makes the request of a step.
+    pub(crate) async fn run(&mut self, step: &Step) -> Seen {
+        let merge = "application/merge-patch+json";
+        let json_type = "application/json";
+        let mut suffix = "";
+        let (method, path, content, body) = match step {
+            Step::Create(kind, place, object) => {
+                let path = kind.path(Some(&self.namespace(*place)));
+                (
+                    Method::POST,
+                    path,
+                    json_type,
+                    self.complete(*kind, None, object),
+                )
+            }
+            Step::Update(kind, place, name, object, version, uid) => {
+                let path = self.path(*kind, *place, name);
+                let (version, uid) = self.knows(&path, *version, *uid);
+                let mut body = self.complete(*kind, Some(name), object);
+                if let Some(version) = version {
+                    body["metadata"]["resourceVersion"] = json!(version);
+                }
+                if let Some(uid) = uid {
+                    body["metadata"]["uid"] = json!(uid);
+                }
+                (Method::PUT, path, json_type, body)
+            }
+            Step::Merge(kind, place, name, change) => (
+                Method::PATCH,
+                self.path(*kind, *place, name),
+                merge,
+                change.clone(),
+            ),
+            Step::MergeStatus(kind, place, name, change) => {
+                suffix = "/status";
+                (
+                    Method::PATCH,
+                    self.path(*kind, *place, name),
+                    merge,
+                    change.clone(),
+                )
+            }
+            Step::Apply(kind, place, name, object) => {
+                suffix = "?fieldManager=test&force=true";
+                let path = self.path(*kind, *place, name);
+                let body = self.complete(*kind, Some(name), object);
+                (Method::PATCH, path, "application/apply-patch+yaml", body)
+            }
+            Step::Delete(kind, place, name, version, uid) => {
+                let path = self.path(*kind, *place, name);
+                let (version, uid) = self.knows(&path, *version, *uid);
+                let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions"});
+                if let Some(version) = version {
+                    options["preconditions"]["resourceVersion"] = json!(version);
+                }
+                if let Some(uid) = uid {
+                    options["preconditions"]["uid"] = json!(uid);
+                }
+                (Method::DELETE, path, json_type, options)
+            }
+            Step::Get(kind, place, name) => (
+                Method::GET,
+                self.path(*kind, *place, name),
+                json_type,
+                Value::Null,
+            ),
+            Step::List(kind, place, selector) => {
+                return self.list(*kind, *place, selector, 0).await;
+            }
+        };
+        let text = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let answer = self
+            .client
+            .send(method, &format!("{path}{suffix}"), content, text)
+            .await
+            .expect("an answer");
+        self.seen(step, &path, &answer)
+    }
+
+    fn seen(&mut self, step: &Step, path: &str, answer: &Answer) -> Seen {
+        let object: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        if object["kind"] == "Status" {
+            let details = &object["details"];
+            return json!({
+                "status": answer.status, "reason": object["reason"], "result": object["status"],
+                "name": details["name"], "kind": details["kind"], "group": details["group"],
+            });
+        }
+        let text = |field: &str| {
+            object["metadata"][field]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let path = match step {
+            // The name may be the server's choice.
+            Step::Create(kind, place, _) => format!(
+                "{}/{}",
+                kind.path(Some(&self.namespace(*place))),
+                text("name")
+            ),
+            _ => path.to_owned(),
+        };
+        let now = (text("resourceVersion"), text("uid"));
+        let known = self
+            .known
+            .entry(path)
+            .or_insert_with(|| [now.clone(), now.clone()]);
+        known[1] = now;
+        json!({"status": answer.status, "object": self.choices.object(step.kind(), &object)})
+    }
+
+    async fn list(&mut self, kind: Kind, place: Place, selector: &str, limit: u32) -> Seen {
+        let path = kind.path(Some(&self.namespace(place)));
+        let mut items = Vec::new();
+        let (mut token, mut pages) = (String::new(), Vec::new());
+        loop {
+            let url = format!("{path}?labelSelector={selector}&limit={limit}&continue={token}");
+            let answer = self.client.get(&url).await.expect("an answer");
+            let list: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            if answer.status != 200 {
+                return refusal(&answer);
+            }
+            let found = list["items"].as_array().cloned().unwrap_or_default();
+            // Other runs' and the server's own objects of kinds without a namespace are not compared.
+            let ours: Vec<Value> = found
+                .iter()
+                .filter(|item| self.is_ours(kind, item))
+                .cloned()
+                .collect();
+            if kind.is_namespaced() {
+                pages.push(json!([
+                    ours.len(),
+                    list["metadata"]["remainingItemCount"],
+                    list["kind"],
+                    list["apiVersion"]
+                ]));
+            }
+            items.extend(ours.iter().map(|item| self.choices.object(kind, item)));
+            let next = list["metadata"]["continue"].as_str().unwrap_or_default();
+            next.clone_into(&mut token);
+            if token.is_empty() {
+                return json!({"items": items, "pages": pages});
+            }
+        }
+    }
+
+    fn is_ours(&self, kind: Kind, object: &Value) -> bool {
+        kind.is_namespaced()
+            || object["metadata"]["name"]
+                .as_str()
+                .is_some_and(|name| name.starts_with(&format!("{}-", self.prefix)))
+    }
+
+    /// Every collection, in pages and by watches, with and without a selector.
+    pub(crate) async fn read_all(&mut self) -> Vec<(String, Seen)> {
+        let mut seen = Vec::new();
+        let mut watches = Vec::new();
+        for kind in Kind::ALL {
+            for limit in [0, 2] {
+                let listed = self.list(kind, Place::A, "", limit).await;
+                seen.push((format!("{kind:?} by {limit}"), listed));
+            }
+            let starts = [
+                format!("resourceVersion={}", self.start),
+                STREAMING.to_owned(),
+                String::new(),
+            ];
+            // Each is a connection, and most kinds go the same way.
+            let (selectors, starts) = match kind {
+                Kind::Service | Kind::Slice => (&SELECTORS[..], &starts[..]),
+                _ => (&SELECTORS[..1], &starts[..1]),
+            };
+            for selector in selectors {
+                for start in starts {
+                    let path = kind.path(Some(&self.namespace(Place::A)));
+                    let url = format!(
+                        "{path}?watch=true&timeoutSeconds=1&labelSelector={selector}&{start}"
+                    );
+                    watches.push((kind, url));
+                }
+            }
+        }
+        // Each lasts a second, so they go at once.
+        let answers =
+            futures::future::join_all(watches.iter().map(|(_, url)| self.client.get(url))).await;
+        for ((kind, url), answer) in watches.into_iter().zip(answers) {
+            let answer = answer.expect("an answer");
+            let events = self.events(kind, &answer);
+            seen.push((url, json!({"status": answer.status, "events": events})));
+        }
+        seen
+    }
+
+    fn events(&mut self, kind: Kind, answer: &Answer) -> Vec<Value> {
+        let mut events = Vec::new();
+        for line in String::from_utf8_lossy(&answer.body).lines() {
+            let event: Value = serde_json::from_str(line).unwrap_or_default();
+            let object = &event["object"];
+            if event["type"] == "BOOKMARK" {
+                // Of bookmarks only the one that ends a streaming list is certain.
+                let annotations = &object["metadata"]["annotations"];
+                if !annotations.is_null() {
+                    events.push(json!(["BOOKMARK", annotations, object["kind"]]));
+                }
+            } else if self.is_ours(kind, object) {
+                events.push(json!([event["type"], self.choices.object(kind, object)]));
+            }
+        }
+        events
+    }
+}
+
+/// A Service of a step.
+pub(crate) fn service(name: &str, spec: &Value) -> Value {
+    objects::service_of(name, spec)
+}
