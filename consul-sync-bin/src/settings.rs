@@ -23,6 +23,8 @@ use crate::{
 pub(crate) struct Settings {
     /// How the API server is reached.
     pub(crate) cluster: ClusterSettings,
+    /// Whether its objects are listed as streams.
+    pub(crate) streaming_lists: bool,
     /// Which Services are registered, and as what.
     pub(crate) export: ExportSettings,
     /// How Consul is reached.
@@ -82,6 +84,7 @@ impl Settings {
     /// Reads every setting. Bad values are noted in `given`, and then the result must not be used.
     pub(crate) fn read(given: &mut Given, for_a_long_run: bool) -> Self {
         Self {
+            streaming_lists: given.one(&kubernetes::STREAMING_LISTS),
             cluster: ClusterSettings {
                 kubeconfig: given.optional(&kubernetes::KUBECONFIG),
                 context: given.optional(&kubernetes::CONTEXT),

@@ -2,7 +2,7 @@
 
 use consul_sync_consul::{Client as ConsulClient, ConsulSink, SinkSettings};
 use consul_sync_core::{AdapterError, Owner};
-use consul_sync_k8s::KubeSource;
+use consul_sync_k8s::{KubeSource, WatchSettings};
 use kube::Client as KubeClient;
 
 use crate::{
@@ -52,7 +52,11 @@ pub(crate) fn consul(settings: &Settings) -> Result<ConsulClient, String> {
 
 /// What should be.
 pub(crate) fn source(settings: &Settings, client: &KubeClient) -> KubeSource {
-    KubeSource::new(client.clone(), settings.export.clone())
+    let watching = WatchSettings {
+        streaming_lists: settings.streaming_lists,
+        ..WatchSettings::default()
+    };
+    KubeSource::new(client.clone(), settings.export.clone()).with_watch_settings(watching)
 }
 
 /// The owner, read once where it is the cluster's identity.

@@ -12,6 +12,7 @@ use super::setting::Row;
 pub(crate) static ALL: &[&Row] = &[
     &kubernetes::KUBECONFIG.row,
     &kubernetes::CONTEXT.row,
+    &kubernetes::STREAMING_LISTS.row,
     &kubernetes::SERVICE_ACCOUNT.row,
     &export::ALLOW_NAMESPACE.row,
     &export::DENY_NAMESPACE.row,

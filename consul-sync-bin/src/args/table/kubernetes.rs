@@ -20,6 +20,12 @@ pub(crate) static CONTEXT: Setting<String> = Setting::one("kube-context", "NAME"
     .default_note("the file's current one")
     .help(Section::Kubernetes, "Context of the kubeconfig to use.");
 
+pub(crate) static STREAMING_LISTS: Setting<bool> = Setting::switch("streaming-lists", true).help(
+    Section::Kubernetes,
+    "Whether listings are asked for as streams, which spare the API server memory.\nA server that has none, before \
+     Kubernetes 1.34, is listed in pages.",
+);
+
 pub(crate) static SERVICE_ACCOUNT: Setting<Subject> =
     Setting::one("service-account", "NAMESPACE/NAME", value::service_account)
         .default_note("consul-sync/consul-sync")
