@@ -1,6 +1,10 @@
 //! The fake API server over its loopback port and without one, asked by the kube client.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "test code outside a test function")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "test code outside a test function"
+)]
 
 use std::time::Duration;
 

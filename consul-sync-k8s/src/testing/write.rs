@@ -153,11 +153,11 @@ impl Writer {
                         "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
                     ));
                 }
-                let patch = patch::apply(old.as_deref(), change, manager, &kind.api_version());
+                let applied = patch::apply(old.as_deref(), change, manager, &kind.api_version());
                 if old.is_none() {
-                    return self.create(store, target, patch, now);
+                    return self.create(store, target, applied, now);
                 }
-                patch
+                applied
             }
             other => {
                 return Err(Failure::new(
