@@ -51,7 +51,11 @@ fn one_event(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || {
                     // Scale one service down and up again, so that every event has one write.
-                    size = if size == INSTANCES { INSTANCES - 1 } else { INSTANCES };
+                    size = if size == INSTANCES {
+                        INSTANCES - 1
+                    } else {
+                        INSTANCES
+                    };
                     web(7, size)
                 },
                 |service| {
