@@ -7,9 +7,11 @@ KEEP ?=
 programs = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
 # Extra arguments of `cargo test`, as in: make test ARGS='-p consul-sync-core'
 ARGS ?=
+# Which guards, as in: make guards GUARDS=core
+GUARDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test servers lint clean-servers
+.PHONY: help demo test guards reliability servers lint clean-servers
 
 help: ## Show this list
 	@echo 'usage: make TARGET'
@@ -25,6 +27,12 @@ endif
 
 test: ## Run all tests, against real servers, which are built once where Go is installed
 	@dev/test $(ARGS)
+
+guards: ## Take each safety guard out of a copy, one at a time: tests must notice (GUARDS=core, consul or a name)
+	@dev/guards $(GUARDS)
+
+reliability: ## Write docs/reliability.md: every fault, and the tests that cover it
+	@dev/reliability
 
 servers: ## Build the real servers into a cache outside the tree (etcd, kube-apiserver, Consul)
 	@dev/servers/build
