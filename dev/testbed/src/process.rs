@@ -12,8 +12,11 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use crate::{Error, Program, Result};
 
-/// How long a server may take to end after SIGTERM.
+/// How long a server may take to end after SIGTERM, or to freeze after SIGSTOP.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a process may take to freeze before it is asked again.
+const PAUSE_LIMIT: Duration = Duration::from_millis(200);
 
 /// How often a running server is looked at while something is waited for.
 pub(crate) const POLL: Duration = Duration::from_millis(15);
@@ -130,10 +133,32 @@ impl Process {
             return Ok(());
         };
         // An exit also ends the wait, and stays to be seen by whoever looks next.
-        let events = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        waitid(WaitId::Pid(id), events)
-            .map(drop)
-            .map_err(|source| self.signal_error("paused", source.into()))
+        let events = WaitIdOptions::STOPPED
+            | WaitIdOptions::EXITED
+            | WaitIdOptions::NOWAIT
+            | WaitIdOptions::NOHANG;
+        let started = Instant::now();
+        let mut since = started;
+        loop {
+            let seen = waitid(WaitId::Pid(id), events)
+                .map_err(|source| self.signal_error("paused", source.into()))?;
+            if seen.is_some() {
+                return Ok(());
+            }
+            if started.elapsed() > STOP_LIMIT {
+                let late = format!("still going on {STOP_LIMIT:?} after SIGSTOP");
+                let late = io::Error::new(io::ErrorKind::TimedOut, late);
+                return Err(self.signal_error("paused", late));
+            }
+            // A process that was stopped between making a child and that child's first instruction waits for the
+            // child, which is stopped, too, and so never stops itself: let both go on a little, and try again.
+            if since.elapsed() > PAUSE_LIMIT {
+                self.signal(Signal::CONT, "paused")?;
+                self.signal(Signal::STOP, "paused")?;
+                since = Instant::now();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Lets it go on after [`pause`](Self::pause).
