@@ -144,15 +144,18 @@ impl<S: Source, K: Sink> Turn<S, K> {
         self.status.send_replace(self.engine.status());
     }
 
-    /// When there may be something to do without anything arriving.
+    /// When there may be something to do without anything arriving. Never a moment that has passed while nothing
+    /// can be done about it: the loop would not sleep at all.
     pub(super) fn wakeup(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
-        let engine = self.engine.next_wakeup();
-        let engine = engine.map_or(far, |after| self.started + after);
-        match self.paused_until {
-            Some(until) if self.is_paused() => until,
-            _ => engine,
+        if let Some(until) = self.paused_until.filter(|_| self.is_paused()) {
+            return until;
         }
+        if !self.is_open() || self.applies.len() >= self.concurrency {
+            return far;
+        }
+        let engine = self.engine.next_wakeup();
+        engine.map_or(far, |after| self.started + after)
     }
 
     pub(super) fn source_event(&mut self, event: Option<SourceItem>) {

@@ -185,3 +185,20 @@ async fn observers_hear_of_batches_and_rejections() {
         "{heard:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_shut_gate_sleeps_though_a_refused_record_is_due() {
+    let (gate, shut) = watch::channel(true);
+    let sink = MemorySink::default();
+    sink.refuse(Some("10.0.0.1"));
+    let mut world = start(sink, |driver| driver.gate(shut));
+    world.source.put(service("default/web", ["10.0.0.1"]));
+    world.until(|status| status.quarantined == 1).await;
+    gate.send_replace(false);
+    // A loop that does not sleep would never let this hour pass.
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    world.sink.refuse(None);
+    gate.send_replace(true);
+    world.until(|status| status.owned == 1).await;
+    world.stop().await;
+}
