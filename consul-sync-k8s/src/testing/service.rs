@@ -38,6 +38,12 @@ fn ports(service: &Value) -> &[Value] {
 
 /// Fills in what the API server fills in. `old`: what is stored now.
 pub(super) fn complete(service: &mut Value, old: Option<&Value>, allocator: &mut Allocator) {
+    for field in ["ports", "externalIPs", "selector"] {
+        let held = service.pointer(&format!("/spec/{field}"));
+        if held.is_some_and(|held| held.is_null() || *held == json!([]) || *held == json!({})) {
+            unset(service, "/spec", field);
+        }
+    }
     default(service, "type", json!("ClusterIP"));
     default(service, "sessionAffinity", json!("None"));
     let kind = text(service, "/spec/type").to_owned();
@@ -149,9 +155,7 @@ fn complete_ports(service: &mut Value, old: Option<&Value>, kind: &str, allocato
         };
         fields.entry("protocol").or_insert_with(|| json!("TCP"));
         let number = fields.get("port").cloned().unwrap_or_default();
-        if kind != "ExternalName" {
-            fields.entry("targetPort").or_insert_with(|| number.clone());
-        }
+        fields.entry("targetPort").or_insert(number);
         if wants_node_ports {
             // Kept by the port's name, whatever else of it changes.
             let name = |port: &Value| text(port, "/name").to_owned();
@@ -243,6 +247,11 @@ pub(super) fn validate(service: &Value, old: Option<&Value>, kind: &Kind) -> Res
             .and_then(Value::as_array);
         list.map_or(0, Vec::len)
     };
+    let selects = service.pointer("/spec/selector").is_some();
+    if families(service) > 1 && (selects || !headless) {
+        let problem = "Invalid value: this cluster is not configured for dual-stack services";
+        return invalid("spec.ipFamilyPolicy", problem);
+    }
     if headless
         && service_type != "ExternalName"
         && old.is_some_and(|old| families(old) > families(service))
