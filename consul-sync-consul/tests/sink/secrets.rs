@@ -47,7 +47,9 @@ async fn the_token_is_in_no_log_no_error_and_no_debug_output() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(log.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // For the whole process, so that no test beside this one decides for itself which lines are of interest; this is
+    // the only one that sets it.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     let mut said: Vec<String> = Vec::new();
     let mut say =
         |thing: &dyn std::fmt::Debug| said.extend([format!("{thing:?}"), format!("{thing:#?}")]);
