@@ -5,13 +5,15 @@ SERVERS ?= auto
 KEEP ?=
 # Not `cargo run`: it would build one package alone, which has other features and is another build.
 programs = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
+# Seeds of `make sim`
+SEEDS ?= 100000
 # Extra arguments of `cargo test`, as in: make test ARGS='-p consul-sync-core'
 ARGS ?=
 # Which guards, as in: make guards GUARDS=core
 GUARDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test guards reliability servers lint clean-servers
+.PHONY: sim help demo test guards reliability servers lint clean-servers
 
 help: ## Show this list
 	@echo 'usage: make TARGET'
@@ -36,6 +38,9 @@ reliability: ## Write docs/reliability.md: every fault, and the tests that cover
 
 servers: ## Build the real servers into a cache outside the tree (etcd, kube-apiserver, Consul)
 	@dev/servers/build
+
+sim: ## Run 100,000 seeds of the simulation (SEEDS=n for another number)
+	SIM_SEEDS=$(SEEDS) cargo test --release -p consul-sync-core --all-features --test sim -- --nocapture
 
 lint: ## Check formatting, lints and documentation
 	cargo fmt --all -- --check

@@ -78,8 +78,6 @@ pub struct Engine<L: Layout> {
     /// Deletes that are wanted and not handed out, by slot.
     held: BTreeMap<Slot, usize>,
     held_total: usize,
-    /// Slots that lost a claim in this engine's life: what they hold is known to be nobody's.
-    released: BTreeSet<Slot>,
     /// Slots whose surplus stays for another reason than the brake: a rejected service may own it, or its live
     /// successors are not there.
     kept: BTreeSet<Slot>,
@@ -135,7 +133,6 @@ impl<L: Layout> Engine<L> {
             brake: Brake::new(settings.brake.clone()),
             held: BTreeMap::new(),
             held_total: 0,
-            released: BTreeSet::new(),
             kept: BTreeSet::new(),
             wanted: BTreeMap::new(),
             wanted_total: 0,

@@ -21,6 +21,8 @@ pub(crate) struct Actual<R: Record> {
 #[derive(Debug)]
 struct Entry<R: Record> {
     held: Held<R>,
+    /// For each record, whether it was wanted at some time in this engine's life.
+    known: Vec<bool>,
     seen: u32,
 }
 
@@ -62,10 +64,12 @@ impl<R: Record> Actual<R> {
             return false;
         }
         self.counts.add(&held);
+        let ids = held.records.iter().map(|held| held.record.id());
+        let known = ids.map(|id| self.is_known(slot, id)).collect();
         let old = if held.records.is_empty() {
             self.slots.remove(slot)
         } else {
-            self.slots.insert(slot.clone(), Entry { held, seen })
+            self.slots.insert(slot.clone(), Entry { held, known, seen })
         };
         if let Some(old) = old {
             self.counts.subtract(&old.held);
@@ -119,11 +123,35 @@ impl<R: Record> Actual<R> {
         records.get(at)
     }
 
+    /// These records, sorted by id, are wanted: whoever wants them is understood.
+    pub(crate) fn know(&mut self, slot: &Slot, wanted: &[Arc<R>]) {
+        let Some(entry) = self.slots.get_mut(slot) else {
+            return;
+        };
+        for (held, known) in entry.held.records.iter().zip(&mut entry.known) {
+            *known = *known
+                || wanted
+                    .binary_search_by(|want| want.id().cmp(held.record.id()))
+                    .is_ok();
+        }
+    }
+
+    /// Whether the record was wanted at some time in this engine's life.
+    pub(crate) fn is_known(&self, slot: &Slot, id: &RecordId) -> bool {
+        let Some(entry) = self.slots.get(slot) else {
+            return false;
+        };
+        let records = &entry.held.records;
+        let at = records.binary_search_by(|held| held.record.id().cmp(id));
+        at.is_ok_and(|at| entry.known.get(at) == Some(&true))
+    }
+
     /// A record of ours is there now.
     pub(crate) fn put(&mut self, slot: &Slot, record: Arc<R>, version: R::Version) {
         let seen = self.listing.generation();
         let entry = self.slots.entry(slot.clone()).or_insert_with(|| Entry {
             held: Held::empty(),
+            known: Vec::new(),
             seen,
         });
         let records = &mut entry.held.records;
@@ -137,8 +165,12 @@ impl<R: Record> Actual<R> {
             Ok(at) => {
                 let old = std::mem::replace(&mut records[at], new);
                 *self.counts.of(old.standing) -= 1;
+                entry.known[at] = true;
             }
-            Err(at) => records.insert(at, new),
+            Err(at) => {
+                records.insert(at, new);
+                entry.known.insert(at, true);
+            }
         }
     }
 
@@ -150,6 +182,7 @@ impl<R: Record> Actual<R> {
         let records = &mut entry.held.records;
         if let Ok(at) = records.binary_search_by(|held| held.record.id().cmp(id)) {
             let old = records.remove(at);
+            entry.known.remove(at);
             *self.counts.of(old.standing) -= 1;
         }
         if records.is_empty() {

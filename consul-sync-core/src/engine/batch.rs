@@ -226,9 +226,7 @@ impl<L: Layout> Engine<L> {
             }
             set_or_remove(&mut self.refused, slot, found.refused.clone());
         }
-        if self.actual.held(slot).is_empty() {
-            self.released.remove(slot);
-        }
+        self.actual.know(slot, &found.desired);
     }
 
     fn hold(&mut self, slot: &Slot, deletes: usize) {

@@ -17,8 +17,6 @@ pub(super) struct Comparison<R: Record> {
     pub(super) difference: Difference<R>,
     /// Claims that had no place beside the others.
     pub(super) refused: Vec<(Key, Rejection)>,
-    /// Whether any service claims the slot.
-    pub(super) is_claimed: bool,
 }
 
 impl<L: Layout> Engine<L> {
@@ -40,14 +38,13 @@ impl<L: Layout> Engine<L> {
             desired: placed.records,
             difference,
             refused: placed.refused,
-            is_claimed: !claims.is_empty(),
         }
     }
 
     /// The part of the surplus that may be deleted, once both sides are complete and the brake allows it:
     ///
     /// - nothing, unless the policy deletes;
-    /// - nothing that may belong to a service which is rejected and was never seen good (rule 7);
+    /// - nothing that was never wanted and may belong to a service which is rejected and was never seen good (rule 7);
     /// - nothing live, while the slot's live successors are not there (rule 5).
     pub(super) fn deletable(
         &self,
@@ -58,11 +55,13 @@ impl<L: Layout> Engine<L> {
         if surplus.is_empty() || self.settings.policy != Policy::Sync {
             return Vec::new();
         }
-        let is_known = found.is_claimed || self.released.contains(slot);
         let is_covered = self.is_covered(slot, found);
         surplus
             .iter()
-            .filter(|held| is_known || !self.desired.may_be_of_rejected(held.record.origin()))
+            .filter(|held| {
+                self.actual.is_known(slot, held.record.id())
+                    || !self.desired.may_be_of_rejected(held.record.origin())
+            })
             .filter(|held| is_covered || !held.record.is_live())
             .cloned()
             .collect()

@@ -170,7 +170,7 @@ impl Desired {
         self.rejected.contains_key(key)
     }
 
-    /// Whether a record in a slot nobody claims may belong to a key that is rejected and whose last good value is not
+    /// Whether a record that this engine never saw wanted may belong to a key that is rejected and whose last good value is not
     /// known, because it was rejected before this process first saw it good. Such a record keeps standing (K14).
     pub(crate) fn may_be_of_rejected(&self, origin: Option<&str>) -> bool {
         match origin {

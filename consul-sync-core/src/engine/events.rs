@@ -93,7 +93,6 @@ impl<L: Layout> Engine<L> {
                 let touched = self.desired.upsert(slot, service);
                 self.release(touched.left, now);
                 if let Some(slot) = touched.joined {
-                    self.released.remove(&slot);
                     self.slots.touch(&slot, Some(now));
                 }
                 self.touch_kept();
@@ -106,18 +105,17 @@ impl<L: Layout> Engine<L> {
         }
     }
 
-    /// Slots lost a claim: what they hold is known not to be that of a service this engine never understood.
+    /// Slots lost a claim.
     fn release(&mut self, slots: impl IntoIterator<Item = Slot>, now: Duration) {
         for slot in slots {
             self.slots.touch(&slot, Some(now));
-            self.released.insert(slot);
         }
     }
 
     fn observe(&mut self, slot: &Slot, held: Held<L::Record>) {
-        if self.actual.listing.is_open()
-            && (self.actual.may_be_stale(slot) || self.slots.is_busy(slot))
-        {
+        let is_open = self.actual.listing.is_open();
+        // What is shown while operations are under way may be from before or after them: only a read can tell.
+        if self.slots.is_busy(slot) || (is_open && self.actual.may_be_stale(slot)) {
             self.actual.mark_seen(slot);
             self.slots.doubt(slot);
         } else if self.actual.set(slot, held) {
