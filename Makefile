@@ -30,7 +30,7 @@ endif
 test: ## Run all tests, against real servers, which are built once where Go is installed
 	@dev/test $(ARGS)
 
-guards: ## Take each safety guard out of a copy, one at a time: tests must notice (GUARDS=core, consul or a name)
+guards: ## Take each safety guard out of a copy, one at a time: tests must notice (GUARDS=a crate, as in dev/guards.d, or a name)
 	@dev/guards $(GUARDS)
 
 reliability: ## Write docs/reliability.md: every fault, and the tests that cover it
