@@ -24,6 +24,7 @@ mod diff;
 mod events;
 mod listing;
 mod quarantine;
+mod queue;
 mod repairs;
 mod settle;
 mod slots;

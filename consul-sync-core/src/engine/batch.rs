@@ -57,11 +57,11 @@ impl<L: Layout> Engine<L> {
             return None;
         }
         for slot in self.quarantine.due(now) {
-            self.slots.touch(&slot, None);
+            self.touch(&slot, None);
         }
         for slot in self.repairs.due(now) {
             self.damaged.insert(slot.clone());
-            self.slots.touch(&slot, None);
+            self.touch(&slot, None);
         }
         let owned = self.actual.counts().owned;
         let deletes = self.in_flight.deletes();
@@ -75,7 +75,7 @@ impl<L: Layout> Engine<L> {
                 if may_delete {
                     self.add_deletes(&mut draft, wanting);
                 } else if !self.slots.nothing_due() || draft.is_full {
-                    self.slots.touch(&wanting.slot, wanting.since);
+                    self.touch(&wanting.slot, wanting.since);
                 }
             }
             if !may_delete || draft.is_full {
@@ -88,7 +88,7 @@ impl<L: Layout> Engine<L> {
                 break;
             }
             for slot in idle {
-                self.slots.touch(&slot, None);
+                self.touch(&slot, None);
             }
         }
         if draft.ops.is_empty() {
@@ -194,7 +194,7 @@ impl<L: Layout> Engine<L> {
         if taken > 0 {
             self.slots.hand_out(&slot, since, taken < count);
         } else {
-            self.slots.touch(&slot, since);
+            self.touch(&slot, since);
         }
     }
 

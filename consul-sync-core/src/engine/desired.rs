@@ -102,8 +102,8 @@ impl Desired {
         is_news
     }
 
-    /// The listing ended: what it did not show is gone. Returns the slots that lost a claim and the keys that went.
-    pub(crate) fn sweep(&mut self) -> (Vec<Slot>, Vec<Key>) {
+    /// The listing ended: what it did not show is gone. Returns the keys that went, with the slots that lost a claim.
+    pub(crate) fn sweep(&mut self) -> Vec<(Key, Option<Slot>)> {
         let generation = self.listing.generation();
         let gone: BTreeSet<Key> = self
             .services
@@ -117,8 +117,7 @@ impl Desired {
                     .map(|(key, _)| key.clone()),
             )
             .collect();
-        let mut touched = Vec::new();
-        let mut keys = Vec::new();
+        let mut swept = Vec::new();
         for key in gone {
             let is_seen = self
                 .services
@@ -129,11 +128,11 @@ impl Desired {
                     .get(&key)
                     .is_some_and(|r| r.seen == generation);
             if !is_seen {
-                touched.extend(self.remove(&key));
-                keys.push(key);
+                let slot = self.remove(&key);
+                swept.push((key, slot));
             }
         }
-        (touched, keys)
+        swept
     }
 
     /// The services that claim a slot, in the order of their precedence.
@@ -148,6 +147,15 @@ impl Desired {
             .collect();
         services.sort_by(|a, b| a.precedence().cmp(&b.precedence()));
         services
+    }
+
+    /// The namespaces of a slot's claims, each once.
+    pub(crate) fn namespaces(&self, slot: &Slot) -> Vec<Arc<str>> {
+        let keys = self.claims.get(slot).into_iter().flatten();
+        let mut namespaces: Vec<Arc<str>> = keys.map(|key| Arc::clone(key.namespace())).collect();
+        // Keys are in the order of their namespaces.
+        namespaces.dedup();
+        namespaces
     }
 
     /// Every claimed slot, in order.

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Engine, Notice};
-use crate::{Event, Held, Key, Layout, Service, Side, Slot};
+use super::{Engine, Notice, slots::Meanwhile};
+use crate::{Event, Held, Key, Layout, Record, Service, Side, Slot};
 
 impl<L: Layout> Engine<L> {
     /// Takes an event of the desired side. Cost: O(instances of that service).
@@ -16,8 +16,9 @@ impl<L: Layout> Engine<L> {
             Event::Upserted(key, service) => self.upsert(&key, service, now),
             Event::Removed(key) => {
                 self.note_accepted(&key);
-                let left = self.desired.remove(&key);
-                self.release(left, now);
+                if let Some(slot) = self.desired.remove(&key) {
+                    self.left(&slot, &key, now);
+                }
                 self.touch_kept();
             }
             Event::Rejected(key, rejection) => {
@@ -27,9 +28,12 @@ impl<L: Layout> Engine<L> {
             }
             Event::RelistDone => {
                 if self.desired.listing.finish() {
-                    let (left, gone) = self.desired.sweep();
-                    self.notices.extend(gone.into_iter().map(Notice::Accepted));
-                    self.release(left, now);
+                    for (key, slot) in self.desired.sweep() {
+                        if let Some(slot) = slot {
+                            self.left(&slot, &key, now);
+                        }
+                        self.notices.push(Notice::Accepted(key));
+                    }
                     self.touch_kept();
                     self.touch_held();
                 }
@@ -74,16 +78,29 @@ impl<L: Layout> Engine<L> {
         self.slots.has_doubtful()
     }
 
-    /// An authoritative read of one slot was answered.
+    /// An authoritative read of one slot was answered. A read that nobody asked for changes nothing.
+    ///
+    /// What an event showed while the read was under way may be newer than its answer: unless both say the same,
+    /// the slot is read again.
     pub fn read(&mut self, slot: &Slot, held: Held<L::Record>) {
-        self.actual.set(slot, held);
+        let Some(meanwhile) = self.slots.meanwhile(slot) else {
+            return;
+        };
+        let is_other = self.actual.set(slot, held);
         self.actual.note_written(slot);
-        self.slots.read_answered(slot, true);
+        let is_known = match meanwhile {
+            Meanwhile::Nothing => true,
+            Meanwhile::Shown => !is_other,
+            Meanwhile::Doubted => false,
+        };
+        let lanes = self.lanes(slot);
+        self.slots.read_answered(slot, is_known, &lanes);
     }
 
     /// An authoritative read was not answered.
     pub fn read_failed(&mut self, slot: &Slot) {
-        self.slots.read_answered(slot, false);
+        let lanes = self.lanes(slot);
+        self.slots.read_answered(slot, false, &lanes);
     }
 
     fn upsert(&mut self, key: &Key, service: Arc<Service>, now: Duration) {
@@ -91,9 +108,11 @@ impl<L: Layout> Engine<L> {
             Ok(slot) => {
                 self.note_accepted(key);
                 let touched = self.desired.upsert(slot, service);
-                self.release(touched.left, now);
+                if let Some(slot) = touched.left {
+                    self.left(&slot, key, now);
+                }
                 if let Some(slot) = touched.joined {
-                    self.slots.touch(&slot, Some(now));
+                    self.touch(&slot, Some(now));
                 }
                 self.touch_kept();
             }
@@ -105,11 +124,36 @@ impl<L: Layout> Engine<L> {
         }
     }
 
-    /// Slots lost a claim.
-    fn release(&mut self, slots: impl IntoIterator<Item = Slot>, now: Duration) {
-        for slot in slots {
-            self.slots.touch(&slot, Some(now));
+    /// A slot lost a claim.
+    fn left(&mut self, slot: &Slot, key: &Key, now: Duration) {
+        let mut lanes = self.lanes(slot);
+        if !lanes.contains(key.namespace()) {
+            lanes.push(Arc::clone(key.namespace()));
         }
+        self.slots.touch(slot, Some(now), &lanes);
+    }
+
+    /// Something about the slot changed. `since` is given when the source changed.
+    pub(super) fn touch(&mut self, slot: &Slot, since: Option<Duration>) {
+        let lanes = self.lanes(slot);
+        self.slots.touch(slot, since, &lanes);
+    }
+
+    /// What the slot holds is not known.
+    pub(super) fn doubt(&mut self, slot: &Slot) {
+        let lanes = self.lanes(slot);
+        self.slots.doubt(slot, &lanes);
+    }
+
+    /// The namespaces of a slot: those that claim it, or the one that what is left there came from.
+    pub(super) fn lanes(&self, slot: &Slot) -> Vec<Arc<str>> {
+        let lanes = self.desired.namespaces(slot);
+        if lanes.is_empty() {
+            let left = self.actual.held(slot).first();
+            let origin = left.and_then(|held| held.record.origin());
+            return vec![Arc::from(origin.unwrap_or_default())];
+        }
+        lanes
     }
 
     fn observe(&mut self, slot: &Slot, held: Held<L::Record>) {
@@ -117,12 +161,15 @@ impl<L: Layout> Engine<L> {
         // What is shown while operations are under way may be from before or after them: only a read can tell.
         if self.slots.is_busy(slot) || (is_open && self.actual.may_be_stale(slot)) {
             self.actual.mark_seen(slot);
-            self.slots.doubt(slot);
-        } else if self.actual.set(slot, held) {
+            self.doubt(slot);
+            return;
+        }
+        self.slots.shown(slot);
+        if self.actual.set(slot, held) {
             if self.actual.listing.is_listed() {
                 self.damaged.insert(slot.clone());
             }
-            self.slots.touch(slot, None);
+            self.touch(slot, None);
         }
     }
 
@@ -140,11 +187,11 @@ impl<L: Layout> Engine<L> {
     fn touch_all(&mut self, now: Duration) {
         let claimed: Vec<Slot> = self.desired.slots().cloned().collect();
         for slot in claimed {
-            self.slots.touch(&slot, Some(now));
+            self.touch(&slot, Some(now));
         }
         let held: Vec<Slot> = self.actual.slots().cloned().collect();
         for slot in held {
-            self.slots.touch(&slot, None);
+            self.touch(&slot, None);
         }
     }
 
@@ -154,7 +201,7 @@ impl<L: Layout> Engine<L> {
             return;
         }
         for slot in std::mem::take(&mut self.kept) {
-            self.slots.touch(&slot, None);
+            self.touch(&slot, None);
         }
     }
 
@@ -162,7 +209,7 @@ impl<L: Layout> Engine<L> {
     pub(super) fn touch_held(&mut self) {
         let held: Vec<Slot> = self.held.keys().cloned().collect();
         for slot in held {
-            self.slots.touch(&slot, None);
+            self.touch(&slot, None);
         }
     }
 }

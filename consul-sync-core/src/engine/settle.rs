@@ -7,9 +7,7 @@ use std::{
 };
 
 use super::{BatchId, Engine, Notice};
-use crate::{
-    Action, BatchReport, Layout, Op, Outcome, Outcomes, Record, RecordId, Rejection, Side, Slot,
-};
+use crate::{BatchReport, Layout, Op, Outcome, Outcomes, Record, RecordId, Rejection, Side, Slot};
 
 /// Batches that were handed out and not settled.
 #[derive(Debug)]
@@ -93,7 +91,8 @@ impl<L: Layout> Engine<L> {
         }
         for slot in &slots {
             self.actual.note_written(slot);
-            if let Some(since) = self.slots.answered(slot) {
+            let lanes = self.lanes(slot);
+            if let Some(since) = self.slots.answered(slot, &lanes) {
                 report.lag = report.lag.max(now.saturating_sub(since));
             }
         }
@@ -112,46 +111,21 @@ impl<L: Layout> Engine<L> {
     ) {
         report.count(op, &outcome);
         match outcome {
+            // Nothing else writes to the table of a slot that is busy: it shows what the operation was computed from.
             Outcome::Written(version) => {
                 self.quarantine.clear(&op.slot, op.id());
-                match self.shown(op) {
-                    Shown::Before => {
-                        self.actual.put(&op.slot, Arc::clone(op.record()), version);
-                    }
-                    Shown::Other(seen) if seen.as_ref() == Some(&version) => {}
-                    Shown::Other(_) => self.slots.doubt(&op.slot),
-                }
+                self.actual.put(&op.slot, Arc::clone(op.record()), version);
             }
             Outcome::Deleted => {
                 self.quarantine.clear(&op.slot, op.id());
-                match self.shown(op) {
-                    Shown::Before => self.actual.take(&op.slot, op.id()),
-                    Shown::Other(None) => {}
-                    Shown::Other(Some(_)) => self.slots.doubt(&op.slot),
-                }
+                self.actual.take(&op.slot, op.id());
             }
-            Outcome::Stale | Outcome::Unknown => self.slots.doubt(&op.slot),
-            Outcome::Skipped => self.slots.touch(&op.slot, None),
+            Outcome::Stale | Outcome::Unknown => self.doubt(&op.slot),
+            Outcome::Skipped => self.touch(&op.slot, None),
             Outcome::Refused(rejection) => {
                 self.refuse(&op.slot, op, rejection, now);
-                self.slots.touch(&op.slot, None);
+                self.touch(&op.slot, None);
             }
-        }
-    }
-
-    /// What the table shows of an operation's record: what the operation was computed from, or something else that
-    /// an event brought while it was under way.
-    fn shown(&self, op: &Op<L::Record>) -> Shown<<L::Record as Record>::Version> {
-        let seen = self.actual.get(&op.slot, op.id()).map(|held| &held.version);
-        let expected = match &op.action {
-            Action::Create(_) => None,
-            Action::Update { expected, .. } => Some(expected),
-            Action::Delete(deletion) => Some(deletion.expected()),
-        };
-        if seen == expected {
-            Shown::Before
-        } else {
-            Shown::Other(seen.cloned())
         }
     }
 
@@ -167,11 +141,6 @@ impl<L: Layout> Engine<L> {
         let notice = Notice::Quarantined(slot.clone(), id, rejection);
         self.notices.push(notice);
     }
-}
-
-enum Shown<V> {
-    Before,
-    Other(Option<V>),
 }
 
 impl BatchReport {

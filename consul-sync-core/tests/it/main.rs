@@ -3,9 +3,14 @@
 // Helpers of tests are not `#[test]` functions, but a failure in one is a failed test all the same.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod brake;
 mod crash;
 mod driver;
+mod fairness;
+mod faulty_sink;
+mod in_flight;
 mod laws;
 mod rules;
+mod stop;
 mod work;
 mod world;

@@ -1,0 +1,163 @@
+//! The brake over everything that an engine does, beside the arithmetic that is tested with it.
+
+use std::{sync::Arc, time::Duration};
+
+use consul_sync_core::{
+    Cost, Engine, Event, Key, Layout, Op, Owner, Placed, Rejection, Service, Settings, Slot,
+    testing::{MemoryLayout, MemoryRecord, MemorySink, service},
+};
+
+use crate::world::World;
+
+/// A service with this many instances, at addresses of its own.
+fn many(name: &str, network: u8, count: u8) -> Service {
+    let addresses: Vec<String> = (0..count).map(|n| format!("10.0.{network}.{n}")).collect();
+    service(name, addresses.iter().map(String::as_str))
+}
+
+fn of(ops: usize) -> MemorySink {
+    MemorySink::new(MemoryLayout::new(Owner::new("us").unwrap(), ops))
+}
+
+#[test]
+fn deletes_under_way_count_for_the_brake() {
+    let sink = MemorySink::default();
+    let mut world = World::new(&sink, Settings::default());
+    world.list([many("default/a", 1, 50), many("default/b", 2, 50)]);
+    world.pump();
+    world.upsert(many("default/a", 1, 40));
+    let first = world
+        .engine
+        .next_batch(world.now)
+        .expect("ten of a hundred may go");
+    assert_eq!(first.ops().len(), 10);
+    world.upsert(many("default/b", 2, 40));
+    let second = world.engine.next_batch(world.now);
+    assert!(
+        second.is_none(),
+        "with those under way they are twenty: {second:?}"
+    );
+    assert!(world.engine.status().brake.engaged);
+    world.carry_out(&first);
+    world.pump();
+    assert_eq!(sink.ids("b").len(), 50, "the window still holds a hundred");
+}
+
+#[test]
+fn a_confirmation_is_for_the_deletes_that_a_person_saw() {
+    let sink = of(30);
+    let mut world = World::new(&sink, Settings::default());
+    world.list([many("default/a", 1, 50), many("default/b", 2, 50)]);
+    world.pump();
+    world.upsert(many("default/a", 1, 10));
+    world.pump();
+    assert_eq!(world.engine.status().brake.held_deletes, 40);
+    world.engine.release_brake(world.now);
+    let batch = world
+        .engine
+        .next_batch(world.now)
+        .expect("thirty of the forty");
+    world.carry_out(&batch);
+    // More vanishes than what is left of the confirmation.
+    world.upsert(many("default/b", 2, 30));
+    world.pump();
+    assert_eq!(sink.ids("b").len(), 50);
+    assert!(world.engine.status().brake.engaged);
+}
+
+#[test]
+fn a_confirmation_ends_when_its_deletes_are_wanted_no_more() {
+    let sink = MemorySink::default();
+    let mut world = World::new(&sink, Settings::default());
+    world.list([many("default/a", 1, 100)]);
+    world.pump();
+    world.upsert(many("default/a", 1, 20));
+    world.pump();
+    assert_eq!(world.engine.status().brake.held_deletes, 80);
+    world.engine.release_brake(world.now);
+    world.upsert(many("default/a", 1, 100));
+    world.pump();
+    world.upsert(many("default/a", 1, 30));
+    world.pump();
+    assert_eq!(sink.ids("a").len(), 100, "nobody confirmed these seventy");
+}
+
+#[test]
+fn a_confirmation_of_nothing_is_no_licence() {
+    let sink = MemorySink::default();
+    let mut world = World::new(&sink, Settings::default());
+    world.list([many("default/a", 1, 100)]);
+    world.pump();
+    world.upsert(many("default/a", 1, 90));
+    world.pump();
+    assert_eq!(sink.ids("a").len(), 90);
+    world.engine.release_brake(world.now);
+    world.upsert(many("default/a", 1, 80));
+    world.pump();
+    assert_eq!(sink.ids("a").len(), 90, "twenty of the window's hundred");
+}
+
+/// Deletes are smaller than creates, as where a request is limited in bytes.
+#[derive(Debug)]
+struct Uneven(MemoryLayout);
+
+impl Layout for Uneven {
+    type Record = MemoryRecord;
+
+    fn owner(&self) -> &Owner {
+        self.0.owner()
+    }
+
+    fn limits(&self) -> Cost {
+        self.0.limits()
+    }
+
+    fn cost(&self, op: &Op<MemoryRecord>) -> Cost {
+        let ops = if op.is_delete() { 1 } else { 2 };
+        Cost { ops, bytes: 1 }
+    }
+
+    fn place(&self, service: &Service) -> Result<Slot, Rejection> {
+        self.0.place(service)
+    }
+
+    fn records(&self, slot: &Slot, claims: &[Arc<Service>]) -> Placed<MemoryRecord> {
+        self.0.records(slot, claims)
+    }
+}
+
+#[test]
+fn nothing_is_deleted_before_every_due_slot_was_compared() {
+    let now = Duration::ZERO;
+    let layout = MemoryLayout::new(Owner::new("us").unwrap(), 3);
+    let mut engine = Engine::new(Uneven(layout), Settings::default());
+    let sink = of(64);
+    for n in 0..30 {
+        sink.plant(
+            &service(&format!("default/old{n:02}"), ["10.0.0.1"]),
+            consul_sync_core::Standing::Ours,
+        );
+    }
+    engine.sink_event(Event::RelistStarted, now);
+    for (slot, held) in sink.contents() {
+        engine.sink_event(Event::Upserted(slot, held), now);
+    }
+    engine.source_event(Event::RelistStarted, now);
+    let new = service("default/new", ["10.0.9.1", "10.0.9.2"]);
+    engine.source_event(
+        Event::Upserted(Key::new("default", "new"), Arc::new(new)),
+        now,
+    );
+    engine.source_event(Event::RelistDone, now);
+    engine.sink_event(Event::RelistDone, now);
+    // The first batch is filled by creates; a delete would still fit, and nobody knows yet that all thirty would go.
+    while let Some(batch) = engine.next_batch(now) {
+        assert!(!batch.ops().iter().any(Op::is_delete), "{:?}", batch.ops());
+        let versions = batch
+            .ops()
+            .iter()
+            .map(|_| consul_sync_core::Outcome::Written(1));
+        engine.settle(batch.id(), Some(versions.collect()), now);
+    }
+    assert_eq!(engine.status().brake.held_deletes, 30);
+}

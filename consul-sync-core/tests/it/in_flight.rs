@@ -1,0 +1,153 @@
+//! What comes while a write or a read is under way.
+
+use std::{sync::Arc, time::Duration};
+
+use consul_sync_core::{
+    Event, Held, Outcome, Service, Settings, Sink, Slot, Standing,
+    testing::{MemorySink, service},
+};
+use futures::FutureExt;
+
+use crate::world::World;
+
+/// A world in which this service is written.
+fn synced(sink: &MemorySink, web: Service) -> World {
+    let mut world = World::new(sink, Settings::default());
+    world.list([web]);
+    world.pump();
+    world
+}
+
+fn tagged(tag: &str) -> Service {
+    let mut web = service("default/web", ["10.0.0.1"]);
+    web.tags = vec![Arc::from(tag)].into();
+    web
+}
+
+fn read(
+    sink: &MemorySink,
+    slots: &[Slot],
+) -> Vec<(Slot, Held<consul_sync_core::testing::MemoryRecord>)> {
+    sink.read(slots).now_or_never().unwrap().unwrap()
+}
+
+#[test]
+fn a_slot_has_one_write_under_way() {
+    let sink = MemorySink::default();
+    let mut world = synced(&sink, tagged("one"));
+    world.upsert(tagged("two"));
+    let first = world.engine.next_batch(world.now).expect("an update");
+    world.upsert(tagged("three"));
+    let second = world.engine.next_batch(world.now);
+    assert!(second.is_none(), "the slot is busy: {second:?}");
+    world.carry_out(&first);
+    let third = world.engine.next_batch(world.now).expect("what came since");
+    world.carry_out(&third);
+    assert_eq!(world.ours(), world.wanted([&tagged("three")]));
+    assert_eq!(sink.writes().0, 3, "no write was stale");
+}
+
+#[test]
+fn fault_t05_a_stale_slot_is_not_tried_again_without_a_read() {
+    let sink = MemorySink::default();
+    let mut world = synced(&sink, tagged("one"));
+    // Somebody changes the record, and the event that shows it is late.
+    sink.plant(&tagged("theirs"), Standing::Ours);
+    world.upsert(tagged("two"));
+    let batch = world.engine.next_batch(world.now).expect("an update");
+    let answer = sink.apply(batch.ops()).now_or_never().unwrap().unwrap();
+    assert_eq!(answer, [Outcome::Stale]);
+    world.engine.settle(batch.id(), Some(answer), world.now);
+    let again = world.engine.next_batch(world.now);
+    assert!(again.is_none(), "it was not read: {again:?}");
+    // The source has more to say, which is no knowledge of the sink either.
+    world.upsert(tagged("three"));
+    assert!(world.engine.next_batch(world.now).is_none());
+    let slots = world.engine.take_doubtful(8);
+    assert_eq!(slots.len(), 1);
+    assert!(
+        world.engine.next_batch(world.now).is_none(),
+        "not while it is read"
+    );
+    for (slot, held) in read(&sink, &slots) {
+        world.engine.read(&slot, held);
+    }
+    let batch = world
+        .engine
+        .next_batch(world.now)
+        .expect("an update of what was read");
+    world.carry_out(&batch);
+    assert_eq!(world.ours(), world.wanted([&tagged("three")]));
+}
+
+#[test]
+fn what_an_event_shows_while_a_write_is_under_way_is_read_again() {
+    let sink = MemorySink::default();
+    let mut world = synced(&sink, service("default/web", ["10.0.0.1"]));
+    let scaled = service("default/web", ["10.0.0.1", "10.0.0.2"]);
+    world.upsert(scaled.clone());
+    let batch = world.engine.next_batch(world.now).expect("a create");
+    let answer = sink.apply(batch.ops()).now_or_never().unwrap().unwrap();
+    // Somebody undoes the write, and that is seen before the write's answer.
+    sink.damage("web", "10.0.0.2");
+    world.take_sink_events();
+    world.engine.settle(batch.id(), Some(answer), world.now);
+    world.pump();
+    assert_eq!(world.ours(), world.wanted([&scaled]));
+}
+
+#[test]
+fn what_a_listing_shows_while_a_write_is_under_way_is_read_again() {
+    let sink = MemorySink::default();
+    let mut world = synced(&sink, service("default/web", ["10.0.0.1"]));
+    let scaled = service("default/web", ["10.0.0.1", "10.0.0.2"]);
+    world.upsert(scaled.clone());
+    let batch = world.engine.next_batch(world.now).expect("a create");
+    let answer = sink.apply(batch.ops()).now_or_never().unwrap().unwrap();
+    // Everything is gone, and a listing shows that before the write's answer.
+    sink.damage("web", "10.0.0.1");
+    sink.damage("web", "10.0.0.2");
+    world.engine.sink_event(Event::RelistStarted, world.now);
+    world.engine.sink_event(Event::RelistDone, world.now);
+    world.engine.settle(batch.id(), Some(answer), world.now);
+    assert!(
+        world.engine.next_batch(world.now).is_none(),
+        "it was not read"
+    );
+    world.pump();
+    assert_eq!(world.ours(), world.wanted([&scaled]));
+}
+
+#[test]
+fn a_read_does_not_undo_what_an_event_showed_while_it_was_under_way() {
+    let sink = MemorySink::default();
+    let mut world = synced(&sink, tagged("one"));
+    sink.inject([consul_sync_core::testing::Fault::ApplyUnknown]);
+    world.upsert(tagged("two"));
+    let batch = world.engine.next_batch(world.now).expect("an update");
+    world.carry_out(&batch);
+    let slots = world.engine.take_doubtful(8);
+    let answer = read(&sink, &slots);
+    // Somebody deletes the record after the read and before its answer is here.
+    sink.damage("web", "10.0.0.1");
+    world.take_sink_events();
+    for (slot, held) in answer {
+        world.engine.read(&slot, held);
+    }
+    world.pump();
+    world.now += Duration::from_secs(10);
+    world.pump();
+    assert_eq!(world.ours(), world.wanted([&tagged("two")]));
+}
+
+#[test]
+fn a_read_that_nobody_asked_for_changes_nothing() {
+    let sink = MemorySink::default();
+    let mut world = synced(&sink, tagged("one"));
+    world.upsert(tagged("two"));
+    let batch = world.engine.next_batch(world.now).expect("an update");
+    world.engine.read(&batch.ops()[0].slot, Held::empty());
+    world.carry_out(&batch);
+    assert!(world.engine.next_batch(world.now).is_none());
+    assert_eq!(world.engine.status().owned, 1);
+}
