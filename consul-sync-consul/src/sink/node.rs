@@ -20,6 +20,9 @@ pub(crate) enum NodeState {
     Due(u64),
     /// It is there.
     Present,
+    /// It is an agent's. Only a listing without an agent's check, or a look that does not find it, says otherwise:
+    /// a look shows nothing of its checks.
+    Agents,
 }
 
 // === impl Inner ===
@@ -28,7 +31,7 @@ impl Inner {
     /// What is known of the node; asks where nothing is.
     pub(crate) async fn node_state(&self) -> Result<NodeState, Error> {
         let known = *self.node.lock().unwrap_or_else(PoisonError::into_inner);
-        if known != NodeState::Unknown {
+        if let NodeState::Due(_) | NodeState::Present = known {
             return Ok(known);
         }
         // A filter that nothing passes: the node comes without its instances.
@@ -39,8 +42,26 @@ impl Inner {
         self.learn_node(&answer, node.as_ref())
     }
 
-    pub(crate) fn set_node_state(&self, state: NodeState) {
+    /// Takes note of what a write showed. It is no proof against an agent that was seen meanwhile.
+    pub(crate) fn note_node_state(&self, state: NodeState) {
+        if !self.is_agents_node() {
+            self.set_node_state(state);
+        }
+    }
+
+    fn set_node_state(&self, state: NodeState) {
         *self.node.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// The checks of the node were listed, and no agent's is among them.
+    pub(crate) fn saw_no_agent(&self) {
+        if self.is_agents_node() {
+            self.set_node_state(NodeState::Unknown);
+        }
+    }
+
+    fn is_agents_node(&self) -> bool {
+        *self.node.lock().unwrap_or_else(PoisonError::into_inner) == NodeState::Agents
     }
 
     /// A listing of the node's instances.
@@ -98,7 +119,9 @@ impl Inner {
                     node.name
                 )));
             }
-            Some(node) if !node.id.is_empty() => return Err(self.agents_node()),
+            Some(node) if !node.id.is_empty() || self.is_agents_node() => {
+                return Err(self.agents_node());
+            }
             Some(node) => {
                 let is_ours = node.meta.get(SOURCE_META).is_some_and(|v| v == KUBERNETES);
                 if is_ours && node.address != self.settings.node_address.to_string() {
@@ -114,7 +137,7 @@ impl Inner {
 
     /// The node is an agent's: it would take away what it did not register itself (fault T11).
     pub(crate) fn agents_node(&self) -> Error {
-        self.set_node_state(NodeState::Unknown);
+        self.set_node_state(NodeState::Agents);
         Error::Settings(format!(
             "the consul node {:?} is the node of a running agent, which removes every service that was not \
              registered through it; choose a node name that no agent has",

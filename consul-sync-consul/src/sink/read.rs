@@ -142,6 +142,7 @@ impl Inner {
         if is_agent {
             return Err(self.agents_node());
         }
+        self.saw_no_agent();
         self.learn_node(&answer, node.as_ref())?;
         let is_open = self.trust_absence().await?;
         Ok(Listed {

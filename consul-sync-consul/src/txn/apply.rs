@@ -164,7 +164,7 @@ impl<'a> Apply<'a> {
                 meta: &[(SOURCE_META, KUBERNETES)],
                 expected,
             }),
-            NodeState::Unknown | NodeState::Present => None,
+            NodeState::Unknown | NodeState::Present | NodeState::Agents => None,
         };
         let ops: Vec<&Op<Registration>> = part.iter().map(|at| &self.ops[*at]).collect();
         let body = sink
@@ -225,7 +225,7 @@ impl<'a> Apply<'a> {
 
     fn applied(&mut self, part: &[usize], answer: &TxnAnswer, highest: u64) {
         self.has_written = true;
-        self.sink.set_node_state(NodeState::Present);
+        self.sink.note_node_state(NodeState::Present);
         let ops: Vec<&Op<Registration>> = part.iter().map(|at| &self.ops[*at]).collect();
         for ((at, op), applied) in part.iter().zip(&ops).zip(applied(&ops, &answer.results)) {
             self.outcomes[*at] = match applied {
@@ -246,7 +246,7 @@ impl<'a> Apply<'a> {
         match outcome {
             Outcome::Written(version) => {
                 self.has_written = true;
-                self.sink.set_node_state(NodeState::Present);
+                self.sink.note_node_state(NodeState::Present);
                 self.under_way.written(&self.ops[at], version, highest);
                 self.outcomes[at] = outcome;
             }
@@ -278,7 +278,7 @@ impl<'a> Apply<'a> {
             }
         }
         if is_node_due {
-            self.sink.set_node_state(NodeState::Unknown);
+            self.sink.note_node_state(NodeState::Unknown);
             self.node_attempts += 1;
             if self.node_attempts <= NODE_ATTEMPTS {
                 self.parts.push_front(part);

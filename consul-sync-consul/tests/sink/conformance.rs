@@ -14,5 +14,5 @@ async fn the_consul_sink_does_what_every_sink_must() {
     for (n, instance) in services[2].instances.iter_mut().enumerate() {
         instance.check = Some(check(n % 2 == 0));
     }
-    conformance::sink(&sink(&consul), &services).await;
+    conformance::sink(&sink(&consul.url()), &services).await;
 }

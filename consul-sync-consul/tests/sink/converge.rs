@@ -7,7 +7,10 @@ use consul_sync_core::{Driver, Service, SyncStatus, testing::TableSource};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use tokio::time::{sleep, timeout};
 
-use super::support::{NODE, check, instance, planned, service, sink};
+use super::{
+    catalog::instance,
+    support::{NODE, check, planned, service, sink},
+};
 
 /// How many catalogs are raged in at once.
 const CATALOGS: usize = 24;
@@ -97,7 +100,7 @@ async fn act(step: &Step, consul: &FakeConsul, source: &TableSource, wanted: &mu
         }
         Step::DropNode => {
             consul.remove_node(NODE);
-            let _ = consul.put_node(super::support::node());
+            let _ = consul.put_node(super::catalog::node());
             consul.put_instance(instance("foreign", "svc-0")).unwrap();
         }
         Step::Fail(kind) => {
@@ -116,10 +119,10 @@ async fn act(step: &Step, consul: &FakeConsul, source: &TableSource, wanted: &mu
 
 async fn rage(steps: &[Step]) {
     let consul = FakeConsul::start().await.unwrap();
-    consul.put_node(super::support::node()).unwrap();
+    consul.put_node(super::catalog::node()).unwrap();
     consul.put_instance(instance("foreign", "svc-0")).unwrap();
     let foreign = consul.instance(NODE, "foreign").map(|held| held.address);
-    let sink = sink(&consul);
+    let sink = sink(&consul.url());
     let source = TableSource::default();
     source.put(service("svc-0", 2));
     let mut wanted = Wanted::from([(0, service("svc-0", 2))]);

@@ -27,7 +27,7 @@ fn listed(name: &str, count: u8) -> Service {
 async fn a_sink_with_lists_does_what_every_sink_must() {
     let consul = FakeConsul::start().await.unwrap();
     conformance::sink(
-        &sink_with_ports(&consul),
+        &sink_with_ports(&consul.url()),
         &[listed("web", 3), service("db", 2)],
     )
     .await;
@@ -40,7 +40,7 @@ async fn a_list_is_written_by_a_single_registration_and_never_by_a_transaction()
         .start()
         .await
         .unwrap();
-    let sink = sink_with_ports(&consul);
+    let sink = sink_with_ports(&consul.url());
     write(&sink, &[listed("web", 2)]).await;
     assert_eq!(consul.requests(Endpoint::Register), 2);
     assert!(consul.operations().is_empty());
@@ -65,7 +65,7 @@ async fn a_list_is_written_by_a_single_registration_and_never_by_a_transaction()
     assert!(planned(&sink, &[down]).await.is_empty());
 
     // Who no longer wants lists writes the default port in place of them.
-    write(&super::support::sink(&consul), &[listed("web", 2)]).await;
+    write(&super::support::sink(&consul.url()), &[listed("web", 2)]).await;
     assert!(
         consul
             .instances(NODE)
@@ -77,7 +77,7 @@ async fn a_list_is_written_by_a_single_registration_and_never_by_a_transaction()
 #[tokio::test]
 async fn an_instance_that_moved_is_stale_and_stays_as_it_is() {
     let consul = FakeConsul::start().await.unwrap();
-    let sink = sink_with_ports(&consul);
+    let sink = sink_with_ports(&consul.url());
     write(&sink, &[listed("web", 1)]).await;
     let mut changed = listed("web", 1);
     changed.tags = ["new".into()].into();
@@ -94,7 +94,7 @@ async fn an_instance_that_moved_is_stale_and_stays_as_it_is() {
 #[tokio::test]
 async fn a_registration_without_an_answer_is_unknown_and_ends_its_slot() {
     let consul = FakeConsul::start().await.unwrap();
-    let sink = sink_with_ports(&consul);
+    let sink = sink_with_ports(&consul.url());
     let mut ops = creates(&sink, &listed("web", 2));
     ops.extend(creates(&sink, &service("db", 1)));
     consul.inject(Fault::new().on(Endpoint::Register).reset_after());
@@ -120,7 +120,7 @@ async fn a_registration_without_an_answer_is_unknown_and_ends_its_slot() {
 #[tokio::test]
 async fn a_list_that_consul_would_refuse_is_refused_before() {
     let consul = FakeConsul::start().await.unwrap();
-    let sink = sink_with_ports(&consul);
+    let sink = sink_with_ports(&consul.url());
     for (first, second) in [("a", "a"), (" ", "b")] {
         let mut odd = listed("web", 1);
         let port = |name: &str, number| Port {
@@ -129,7 +129,7 @@ async fn a_list_that_consul_would_refuse_is_refused_before() {
         };
         odd.instances[0].ports = [port(first, 80), port(second, 81)].into();
         assert_eq!(sink.place(&odd).unwrap_err().reason(), Reason::InvalidPort);
-        assert!(super::support::sink(&consul).place(&odd).is_ok());
+        assert!(super::support::sink(&consul.url()).place(&odd).is_ok());
     }
 }
 
@@ -140,7 +140,7 @@ async fn a_server_without_lists_refuses_each_instance_by_name() {
         .start()
         .await
         .unwrap();
-    let sink = sink_with_ports(&consul);
+    let sink = sink_with_ports(&consul.url());
     let outcomes = sink
         .apply(&creates(&sink, &listed("web", 1)))
         .await
@@ -181,8 +181,8 @@ async fn auto_writes_lists_where_the_server_takes_them() {
 #[tokio::test]
 async fn a_list_shows_the_same_port_however_it_is_read() {
     let consul = FakeConsul::start().await.unwrap();
-    write(&sink_with_ports(&consul), &[listed("web", 1)]).await;
-    let sink = sink(&consul);
+    write(&sink_with_ports(&consul.url()), &[listed("web", 1)]).await;
+    let sink = sink(&consul.url());
     let one = sink.read(&[slot("web")]).await.unwrap().remove(0).1;
     let mut many: Vec<_> = (0..60).map(|n| slot(&format!("none-{n}"))).collect();
     many.push(slot("web"));

@@ -60,7 +60,7 @@ async fn the_token_is_in_no_log_no_error_and_no_debug_output() {
         .start()
         .await
         .unwrap();
-    let sink = sink_with(&consul, |settings| {
+    let sink = sink_with(&consul.url(), |settings| {
         settings.token = TokenSource::Value(Secret::new(CANARY));
     });
     say(&sink);

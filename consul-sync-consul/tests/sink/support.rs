@@ -1,11 +1,8 @@
-//! Services, operations and events in one line.
+//! Sinks, services, operations and events in one line; for the tests on the in-process catalog and on real servers.
 
 use std::{sync::Arc, time::Duration};
 
-use consul_sync_consul::{
-    Client, ClientSettings, ConsulSink, Registration, SinkSettings,
-    testing::{FakeConsul, Instance as Held1, Node},
-};
+use consul_sync_consul::{Client, ClientSettings, ConsulSink, Registration, SinkSettings};
 use consul_sync_core::{
     Action, Address, Check, Engine, Event, Held, Instance, Key, Layout, Op, Outcome, Owner, Record,
     Service, ServiceName, Settings, Sink, SinkError, Slot, Status, WatchStream,
@@ -15,35 +12,42 @@ use tokio::time::timeout;
 
 pub(crate) const NODE: &str = "k8s-sync";
 
-pub(crate) fn sink(consul: &FakeConsul) -> ConsulSink {
-    sink_with(consul, |_| ())
-}
-
-pub(crate) fn sink_with(consul: &FakeConsul, change: impl Fn(&mut ClientSettings)) -> ConsulSink {
-    let mut settings = ClientSettings::new(consul.url());
-    settings.timeout = Duration::from_secs(5);
-    change(&mut settings);
-    let client = Client::new(settings).unwrap();
-    ConsulSink::new(client, settings_of_sink())
-}
-
-pub(crate) fn settings_of_sink() -> SinkSettings {
-    let mut settings = SinkSettings::new(Owner::new("cluster-a").unwrap());
+/// The settings of a sink of the owner `cluster-a`, whose blocking queries are held for a short time.
+pub(crate) fn settings() -> SinkSettings {
+    let mut settings = SinkSettings::new(Owner::new("cluster-a").expect("a constant"));
     settings.wait = Duration::from_secs(2);
     settings
 }
 
+pub(crate) fn sink(url: &str) -> ConsulSink {
+    sink_with(url, |_| ())
+}
+
+pub(crate) fn sink_with(url: &str, change: impl Fn(&mut ClientSettings)) -> ConsulSink {
+    sink_of(url, change, settings())
+}
+
+pub(crate) fn sink_of(
+    url: &str,
+    change: impl Fn(&mut ClientSettings),
+    sink: SinkSettings,
+) -> ConsulSink {
+    let mut settings = ClientSettings::new(url);
+    change(&mut settings);
+    ConsulSink::new(Client::new(settings).expect("settings of a test"), sink)
+}
+
 /// A sink that writes lists of ports.
-pub(crate) fn sink_with_ports(consul: &FakeConsul) -> ConsulSink {
-    let client = Client::new(ClientSettings::new(consul.url())).unwrap();
-    let mut settings = settings_of_sink();
+pub(crate) fn sink_with_ports(url: &str) -> ConsulSink {
+    let mut settings = settings();
     settings.named_ports = true;
-    ConsulSink::new(client, settings)
+    sink_of(url, |_| (), settings)
 }
 
 /// A service of so many instances, as Kubernetes would give it.
 pub(crate) fn service(name: &str, count: u8) -> Service {
-    let mut service = Service::new(Key::new("ns", name), ServiceName::new(name).unwrap());
+    let wanted = ServiceName::new(name).expect("names of tests are not empty");
+    let mut service = Service::new(Key::new("ns", name), wanted);
     service.tags = ["k8s".into()].into();
     service.meta = [("external-source", "kubernetes"), ("external-k8s-ns", "ns")]
         .into_iter()
@@ -77,12 +81,12 @@ pub(crate) fn check(is_ready: bool) -> Check {
 }
 
 pub(crate) fn slot(name: &str) -> Slot {
-    Slot::new(name).unwrap()
+    Slot::new(name).expect("names of tests are not empty")
 }
 
-/// The records of a service.
+/// The records of a service, whether or not it could be placed.
 pub(crate) fn records(sink: &ConsulSink, service: &Service) -> (Slot, Vec<Arc<Registration>>) {
-    let slot = sink.place(service).unwrap();
+    let slot = slot(&service.name.as_str().to_lowercase());
     let placed = sink.records(&slot, &[Arc::new(service.clone())]);
     (slot, placed.records)
 }
@@ -90,24 +94,22 @@ pub(crate) fn records(sink: &ConsulSink, service: &Service) -> (Slot, Vec<Arc<Re
 /// Creates of all instances.
 pub(crate) fn creates(sink: &ConsulSink, service: &Service) -> Vec<Op<Registration>> {
     let (slot, records) = records(sink, service);
-    records
-        .into_iter()
-        .map(|record| Op {
-            slot: slot.clone(),
-            action: Action::Create(record),
-        })
-        .collect()
+    let create = |record| Op {
+        slot: slot.clone(),
+        action: Action::Create(record),
+    };
+    records.into_iter().map(create).collect()
 }
 
-/// What an engine with full knowledge of both sides would do for these services alone, everything else being
+/// What an engine with full knowledge of both sides would do first for these services alone, everything else being
 /// unwanted.
 pub(crate) async fn planned(sink: &ConsulSink, services: &[Service]) -> Vec<Op<Registration>> {
     let mut settings = Settings::default();
     settings.brake.share = 100;
     let mut engine = Engine::new(sink.clone(), settings);
-    let mut events = sink.watch();
+    let mut events = Events::of(sink);
     while !engine.status().sink.complete {
-        let event = events.next().await.unwrap().unwrap();
+        let event = events.next().await.expect("the listing succeeds");
         engine.sink_event(event, Duration::ZERO);
     }
     engine.source_event(Event::RelistStarted, Duration::ZERO);
@@ -123,35 +125,42 @@ pub(crate) async fn planned(sink: &ConsulSink, services: &[Service]) -> Vec<Op<R
     ops
 }
 
-/// Writes a service as it is.
+/// Makes these services all that is there.
 pub(crate) async fn write(sink: &ConsulSink, services: &[Service]) {
-    let ops = planned(sink, services).await;
-    for outcome in sink.apply(&ops).await.unwrap() {
-        assert!(
-            matches!(outcome, Outcome::Written(_) | Outcome::Deleted),
-            "{outcome:?}"
-        );
+    loop {
+        let ops = planned(sink, services).await;
+        if ops.is_empty() {
+            return;
+        }
+        for outcome in sink.apply(&ops).await.expect("apply answers") {
+            let is_done = matches!(outcome, Outcome::Written(_) | Outcome::Deleted);
+            assert!(is_done, "{outcome:?}");
+        }
     }
 }
 
-/// A foreign instance.
-pub(crate) fn instance(id: &str, service: &str) -> Held1 {
-    Held1 {
-        node: NODE.into(),
-        id: id.into(),
-        service: service.into(),
-        address: "192.0.2.1".into(),
-        ..Held1::default()
-    }
+/// What each operation came to, in a word.
+pub(crate) fn kinds<V: std::fmt::Debug>(outcomes: &[Outcome<V>]) -> Vec<&'static str> {
+    outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Written(_) => "written",
+            Outcome::Deleted => "deleted",
+            Outcome::Stale => "stale",
+            Outcome::Refused(_) => "refused",
+            Outcome::Skipped => "skipped",
+            Outcome::Unknown => "unknown",
+        })
+        .collect()
 }
 
-pub(crate) fn node() -> Node {
-    Node {
-        node: NODE.into(),
-        address: "127.0.0.1".into(),
-        ..Node::default()
-    }
+/// The IDs of what is held.
+pub(crate) fn ids(held: &Held<Registration>) -> Vec<String> {
+    let ids = held.records.iter().map(|held| held.record.id().to_string());
+    ids.collect()
 }
+
+type Item = Result<Event<Slot, Held<Registration>>, SinkError>;
 
 /// A watch and its next items, within a time that only a broken one needs.
 pub(crate) struct Events(WatchStream<Registration>);
@@ -161,34 +170,52 @@ impl Events {
         Self(sink.watch())
     }
 
-    pub(crate) async fn next(&mut self) -> Result<Event<Slot, Held<Registration>>, SinkError> {
-        timeout(Duration::from_secs(20), self.0.next())
-            .await
-            .unwrap()
-            .unwrap()
+    /// The next item, or none within a while.
+    pub(crate) async fn poll(&mut self, time: Duration) -> Option<Item> {
+        let item = timeout(time, self.0.next()).await.ok()?;
+        Some(item.expect("a watch does not end"))
+    }
+
+    pub(crate) async fn next(&mut self) -> Item {
+        let item = self.poll(Duration::from_secs(60)).await;
+        item.expect("something is shown within a minute")
     }
 
     pub(crate) async fn error(&mut self) -> SinkError {
-        self.next().await.unwrap_err()
+        match self.next().await {
+            Err(error) => error,
+            Ok(event) => panic!("{event:?} is no error"),
+        }
     }
 
-    /// Reads a listing to its end, and returns what it showed.
-    pub(crate) async fn listing(&mut self) -> Vec<(Slot, Held<Registration>)> {
-        assert!(matches!(self.next().await, Ok(Event::RelistStarted)));
+    /// The error of a listing, of which nothing may have been shown.
+    pub(crate) async fn refused_listing(&mut self) -> SinkError {
+        let begun = self.next().await;
+        assert!(matches!(begun, Ok(Event::RelistStarted)), "{begun:?}");
+        self.error().await
+    }
+
+    /// A listing to its end, or none where it failed.
+    pub(crate) async fn try_listing(&mut self) -> Option<Vec<(Slot, Held<Registration>)>> {
         let mut shown = Vec::new();
         loop {
-            match self.next().await.unwrap() {
+            match self.next().await.ok()? {
+                Event::RelistStarted => {}
                 Event::Upserted(slot, held) => shown.push((slot, held)),
-                Event::RelistDone => return shown,
+                Event::RelistDone => return Some(shown),
                 other => panic!("{other:?} in a listing"),
             }
         }
     }
 
+    pub(crate) async fn listing(&mut self) -> Vec<(Slot, Held<Registration>)> {
+        self.try_listing().await.expect("the listing succeeds")
+    }
+
     /// The next change.
     pub(crate) async fn change(&mut self) -> (String, Held<Registration>) {
-        match self.next().await.unwrap() {
-            Event::Upserted(slot, held) => (slot.to_string(), held),
+        match self.next().await {
+            Ok(Event::Upserted(slot, held)) => (slot.to_string(), held),
             other => panic!("{other:?} is no change"),
         }
     }
@@ -205,14 +232,6 @@ impl Events {
 
     /// Whether nothing comes for a while.
     pub(crate) async fn is_quiet(&mut self, time: Duration) -> bool {
-        timeout(time, self.0.next()).await.is_err()
+        self.poll(time).await.is_none()
     }
-}
-
-/// The IDs of what is held.
-pub(crate) fn ids(held: &Held<Registration>) -> Vec<String> {
-    held.records
-        .iter()
-        .map(|held| held.record.id().to_string())
-        .collect()
 }

@@ -1,0 +1,211 @@
+//! What Consul takes, keeps and gives back.
+
+use std::sync::Arc;
+
+use consul_sync_consul::Ports;
+use consul_sync_core::{
+    Layout, Outcome, Reason, Service, Sink,
+    testing::{conformance, instance},
+};
+use consul_sync_testbed::{Consul, ConsulVersion};
+
+use super::{
+    Tested,
+    support::{
+        Events, check, creates, planned, records, service, sink, sink_with, sink_with_ports, write,
+    },
+};
+
+pub(crate) async fn suite(version: ConsulVersion) -> Tested {
+    let consul = Consul::start(version).await?;
+    let mut services = vec![service("web", 3), service("db", 1), service("Cache", 70)];
+    services[0].weight = Some(5);
+    conformance::sink(&sink(consul.url()), &services).await;
+    Ok(())
+}
+
+pub(crate) async fn round_trip(version: ConsulVersion) -> Tested {
+    let consul = Consul::start(version).await?;
+    let sink = sink(consul.url());
+    let texts = [
+        "",
+        " ",
+        "a",
+        "a, b",
+        "\"quoted\"",
+        "back\\slash",
+        "line\nbreak",
+        "tab\t",
+        "<&>",
+        "\u{2028}",
+        "ünïcödé",
+        "日本",
+        "😀",
+        "\u{7f}",
+        "%2F",
+        "{{.Node}}",
+        "null",
+    ];
+    let mut services = Vec::new();
+    for (n, text) in texts.iter().enumerate() {
+        let mut odd = service(&format!("odd-{n}"), 2);
+        odd.tags = ["k8s".into(), Arc::from(*text), Arc::from(*text)].into();
+        odd.weight = (n % 2 == 0).then_some(1 + u32::try_from(n)? * 4000);
+        odd.meta = odd.meta.with(&[("odd", *text)].into_iter().collect());
+        let mut health = check(n % 3 == 0);
+        health.output = Arc::from(*text);
+        odd.instances[0].check = Some(health);
+        odd.instances[1].check = None;
+        odd.instances[1].ports = [].into();
+        services.push(odd);
+    }
+    for name in [
+        "UPPER", "a.b", "a_b", "a b", "a/b", "a//b", "x/../y", "ü", "a%2Fb", "x?y#z", "*",
+    ] {
+        services.push(service(name, 1));
+    }
+    for (n, address) in [
+        "::1",
+        "fd00::1",
+        "lb.example.com",
+        "UPPER.example.com",
+        "203.0.113.7",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut one = service(&format!("address-{n}"), 0);
+        one.instances = vec![instance(address)];
+        services.push(one);
+    }
+    for service in &services {
+        let (slot, written) = records(&sink, service);
+        assert_eq!(sink.place(service)?, slot);
+        for outcome in sink.apply(&creates(&sink, service)).await? {
+            assert!(
+                matches!(outcome, Outcome::Written(_)),
+                "{slot}: {outcome:?}"
+            );
+        }
+        let (_, held) = sink.read(&[slot]).await?.remove(0);
+        let read: Vec<_> = held.records.iter().map(|held| &held.record).collect();
+        assert_eq!(read, written.iter().collect::<Vec<_>>());
+    }
+    // The same by one listing, and a restart with nothing changed would write nothing.
+    assert!(planned(&sink, &services).await.is_empty());
+    Ok(())
+}
+
+pub(crate) async fn refusals(version: ConsulVersion) -> Tested {
+    let consul = Consul::start(version).await?;
+    let sink = sink(consul.url());
+    write(&sink, &[service("seed", 1)]).await;
+    let long_key = "k".repeat(129);
+    let long_value = "v".repeat(513);
+    let fits_key = "k".repeat(128);
+    let fits_value = "v".repeat(512);
+    for (key, value, is_taken) in [
+        ("a", "", true),
+        ("A-z_0", "x", true),
+        ("consul", "x", true),
+        (fits_key.as_str(), fits_value.as_str(), true),
+        ("", "x", false),
+        ("a b", "x", false),
+        ("a.b", "x", false),
+        ("ü", "x", false),
+        ("consul-x", "x", false),
+        (long_key.as_str(), "x", false),
+        ("a", long_value.as_str(), false),
+    ] {
+        let mut odd = service("odd", 1);
+        odd.meta = odd.meta.with(&[(key, value)].into_iter().collect());
+        assert_eq!(sink.place(&odd).is_ok(), is_taken, "our rule for {key:?}");
+        let [outcome] = &sink.apply(&creates(&sink, &odd)).await?[..] else {
+            return Err("one outcome".into());
+        };
+        match outcome {
+            Outcome::Written(_) => assert!(is_taken, "consul takes {key:?}"),
+            Outcome::Refused(rejection) => {
+                assert!(!is_taken, "consul refuses {key:?}: {rejection}");
+                assert_eq!(rejection.reason(), Reason::InvalidMeta, "{rejection}");
+            }
+            other => return Err(format!("{key:?}: {other:?}").into()),
+        }
+        write(&sink, &[service("seed", 1)]).await;
+    }
+    let mut many = service("many", 1);
+    many.meta = (0..64).map(|n| (format!("k{n}"), "v")).collect();
+    assert_eq!(
+        sink.place(&many).map_err(|r| r.reason()),
+        Err(Reason::InvalidMeta)
+    );
+    assert!(matches!(
+        sink.apply(&creates(&sink, &many)).await?[0],
+        Outcome::Refused(_)
+    ));
+    let mut nowhere = service("nowhere", 0);
+    nowhere.instances = vec![instance("0.0.0.0")];
+    assert_eq!(
+        sink.place(&nowhere).map_err(|r| r.reason()),
+        Err(Reason::InvalidAddress)
+    );
+    assert!(matches!(
+        sink.apply(&creates(&sink, &nowhere)).await?[0],
+        Outcome::Refused(_)
+    ));
+    Ok(())
+}
+
+pub(crate) async fn thousands(version: ConsulVersion) -> Tested {
+    let consul = Consul::start(version).await?;
+    let sink = sink(consul.url());
+    let services: Vec<Service> = (0..60).map(|n| service(&format!("web-{n}"), 50)).collect();
+    write(&sink, &services).await;
+    let listed = Events::of(&sink).listing().await;
+    assert_eq!(
+        listed
+            .iter()
+            .map(|(_, held)| held.records.len())
+            .sum::<usize>(),
+        3000
+    );
+    assert!(planned(&sink, &services).await.is_empty());
+    // A limit that such a listing does not fit in is an error, and not a shorter listing.
+    let small = sink_with(consul.url(), |settings| settings.answer_limit = 500_000);
+    let error = Events::of(&small).refused_listing().await;
+    assert!(
+        error.to_string().contains("longer than 500000 bytes"),
+        "{error}"
+    );
+    Ok(())
+}
+
+pub(crate) async fn ports(version: ConsulVersion) -> Tested {
+    let consul = Consul::start(version).await?;
+    let client = sink(consul.url()).client().clone();
+    let takes = Ports::Auto.decide(&client).await?;
+    assert_eq!(takes, version == ConsulVersion::V1_22);
+    let sink = sink_with_ports(consul.url());
+    let mut listed = service("web", 3);
+    for instance in &mut listed.instances {
+        *instance = instance.clone().port("admin", 9090);
+    }
+    if takes {
+        conformance::sink(&sink, &[listed.clone(), service("db", 1)]).await;
+        // Only another default is no change to Consul, and must not be written for ever.
+        write(&sink, &[listed.clone()]).await;
+        let mut turned = listed;
+        for instance in &mut turned.instances {
+            let mut ports = instance.ports.to_vec();
+            ports.reverse();
+            instance.ports = ports.into();
+        }
+        let ops = planned(&sink, &[turned]).await;
+        let outcomes = sink.apply(&ops).await?;
+        assert!(matches!(outcomes[0], Outcome::Refused(_)), "{outcomes:?}");
+    } else {
+        let outcomes = sink.apply(&creates(&sink, &listed)).await?;
+        assert!(matches!(outcomes[0], Outcome::Refused(_)), "{outcomes:?}");
+    }
+    Ok(())
+}
