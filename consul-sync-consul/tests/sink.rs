@@ -17,6 +17,8 @@ mod listing;
 mod node;
 #[path = "sink/outcome.rs"]
 mod outcome;
+#[path = "sink/owners.rs"]
+mod owners;
 #[path = "sink/ports.rs"]
 mod ports;
 #[path = "sink/registration.rs"]
@@ -29,5 +31,7 @@ mod round_trip;
 mod secrets;
 #[path = "sink/support.rs"]
 mod support;
+#[path = "sink/trouble.rs"]
+mod trouble;
 #[path = "sink/watch.rs"]
 mod watch;

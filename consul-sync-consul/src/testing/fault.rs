@@ -42,6 +42,7 @@ pub struct Fault {
     pub(super) cut: Option<usize>,
     endpoints: Vec<Endpoint>,
     unless_consistent: bool,
+    larger_than: u64,
     skip: usize,
     left: Option<usize>,
 }
@@ -195,6 +196,14 @@ impl Fault {
         self
     }
 
+    /// Fits only requests whose body is longer than `bytes`. [`reset_before`](Self::reset_before) ends the connection while
+    /// such a body is still on its way.
+    #[must_use]
+    pub fn larger_than(mut self, bytes: u64) -> Self {
+        self.larger_than = bytes;
+        self
+    }
+
     /// Lets the first `requests` that fit pass.
     #[must_use]
     pub fn skip(mut self, requests: usize) -> Self {
@@ -209,9 +218,10 @@ impl Fault {
         self
     }
 
-    fn fits(&self, endpoint: Endpoint, consistency: Consistency) -> bool {
+    fn fits(&self, endpoint: Endpoint, consistency: Consistency, length: u64) -> bool {
         let named = self.endpoints.is_empty() || self.endpoints.contains(&endpoint);
         named
+            && (self.larger_than == 0 || length > self.larger_than)
             && self.left != Some(0)
             && !(self.unless_consistent && consistency == Consistency::Consistent)
     }
@@ -236,12 +246,17 @@ impl Faults {
         self.waiting.is_empty()
     }
 
-    /// The fault that a request meets.
-    pub(super) fn meet(&mut self, endpoint: Endpoint, consistency: Consistency) -> Option<Fault> {
+    /// The fault that a request meets, whose body has this length.
+    pub(super) fn meet(
+        &mut self,
+        endpoint: Endpoint,
+        consistency: Consistency,
+        length: u64,
+    ) -> Option<Fault> {
         let at = self
             .waiting
             .iter()
-            .position(|fault| fault.fits(endpoint, consistency))?;
+            .position(|fault| fault.fits(endpoint, consistency, length))?;
         let fault = &mut self.waiting[at];
         if fault.skip > 0 {
             fault.skip -= 1;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -250,10 +250,12 @@ async fn respond(
     let path = request::path(request.uri());
     let (endpoint, name) = Endpoint::at(&path);
     let consistency = Query::consistency_of(request.uri());
+    let length = request.body().size_hint().lower();
     let fault = {
         let mut state = shared.state();
         *state.requests.entry(endpoint).or_default() += 1;
-        state.faults.meet(endpoint, consistency).unwrap_or_default()
+        let met = state.faults.meet(endpoint, consistency, length);
+        met.unwrap_or_default()
     };
     bump(&shared.activity);
     if fault.pause {

@@ -1,9 +1,9 @@
 //! How much fits into a transaction.
 
-use consul_sync_consul::testing::{Endpoint, FakeConsul};
-use consul_sync_core::{Layout, Sink};
+use consul_sync_consul::testing::{Endpoint, FakeConsul, Fault};
+use consul_sync_core::{Key, Layout, Outcome, Reason, Service, ServiceName, Sink};
 
-use super::support::{NODE, creates, kinds, service, sink};
+use super::support::{NODE, creates, kinds, planned, service, sink, write};
 
 #[tokio::test]
 async fn fault_t01_a_server_that_takes_fewer_operations_is_noticed() {
@@ -38,4 +38,81 @@ async fn fault_t02_no_transaction_is_larger_than_consul_takes() {
     let cost = sink.cost(&ops[0]);
     assert_eq!(cost.ops, 2);
     assert!((100_000..101_000).contains(&cost.bytes), "{cost:?}");
+}
+
+/// Twelve instances of 30 kB each.
+fn large() -> Service {
+    let mut large = service("web", 12);
+    large.tags = ["t".repeat(30_000).into()].into();
+    large
+}
+
+#[tokio::test]
+async fn fault_t02_a_server_that_ends_the_connection_in_a_large_body_gets_smaller_ones() {
+    let consul = FakeConsul::start().await.unwrap();
+    let sink = sink(&consul.url());
+    write(&sink, &[]).await;
+    let fault = Fault::new().on(Endpoint::Txn).larger_than(100_000);
+    consul.inject(fault.reset_before());
+    let mut unclear = 0;
+    loop {
+        let ops = planned(&sink, &[large()]).await;
+        if ops.is_empty() {
+            break;
+        }
+        let (before, sent) = (sink.limits(), consul.requests(Endpoint::Txn));
+        let outcomes = sink.apply(&ops).await.unwrap();
+        // It may have been applied: it is not sent again before somebody looked, and not as large.
+        if kinds(&outcomes).contains(&"unknown") {
+            unclear += 1;
+            assert!(sink.limits().bytes < before.bytes, "{:?}", sink.limits());
+            assert_eq!(consul.requests(Endpoint::Txn) - sent, 1);
+        }
+    }
+    assert!((1..=3).contains(&unclear), "{unclear}");
+    assert_eq!(consul.instances(NODE).len(), 12);
+}
+
+#[tokio::test]
+async fn fault_t02_a_server_that_takes_smaller_bodies_only_is_remembered() {
+    let consul = FakeConsul::start().await.unwrap();
+    let sink = sink(&consul.url());
+    let text = "Request body(360000 bytes) too large, max size: 100000 bytes.";
+    let fault = Fault::new().on(Endpoint::Txn).larger_than(100_000);
+    consul.inject(fault.error_before(413, text));
+    let outcomes = sink.apply(&creates(&sink, &large())).await.unwrap();
+    assert_eq!(kinds(&outcomes), ["written"; 12]);
+    let sent = consul.requests(Endpoint::Txn);
+    let mut more = large();
+    more.tags = ["u".repeat(30_000).into()].into();
+    more.key = Key::new("ns", "more");
+    more.name = ServiceName::new("more").unwrap();
+    let outcomes = sink.apply(&creates(&sink, &more)).await.unwrap();
+    assert_eq!(kinds(&outcomes), ["written"; 12]);
+    // None of these is refused for its size: no more are sent than are needed.
+    let needed = 12_u64.div_ceil(sink.limits().bytes as u64 / 31_000);
+    let (first, second) = (sent, consul.requests(Endpoint::Txn) - sent);
+    assert!(
+        second < first && second <= needed,
+        "{first}, then {second} of {needed}"
+    );
+}
+
+#[tokio::test]
+async fn fault_t02_one_instance_that_no_transaction_can_hold_is_refused_alone() {
+    let consul = FakeConsul::start().await.unwrap();
+    let sink = sink(&consul.url());
+    let fault = Fault::new().on(Endpoint::Txn).larger_than(50_000);
+    consul.inject(fault.error_before(413, "Request body too large"));
+    let mut ops = creates(&sink, &service("small", 1));
+    let mut huge = service("web", 1);
+    huge.tags = ["t".repeat(60_000).into()].into();
+    ops.extend(creates(&sink, &huge));
+    ops.extend(creates(&sink, &service("also-small", 1)));
+    let outcomes = sink.apply(&ops).await.unwrap();
+    assert_eq!(kinds(&outcomes), ["written", "refused", "written"]);
+    let Outcome::Refused(rejection) = &outcomes[1] else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!(rejection.reason(), Reason::TooLarge);
 }

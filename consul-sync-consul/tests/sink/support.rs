@@ -4,11 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use consul_sync_consul::{Client, ClientSettings, ConsulSink, Registration, SinkSettings};
 use consul_sync_core::{
-    Action, Address, Check, Engine, Event, Held, Instance, Key, Layout, Op, Outcome, Owner, Record,
-    Service, ServiceName, Settings, Sink, SinkError, Slot, Status, WatchStream,
+    Action, Address, Check, Driver, Engine, Event, Held, Instance, Key, Layout, Op, Outcome, Owner,
+    Record, Service, ServiceName, Settings, Sink, SinkError, Slot, Status, SyncStatus, WatchStream,
+    testing::TableSource,
 };
 use futures::StreamExt;
-use tokio::time::timeout;
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 
 pub(crate) const NODE: &str = "k8s-sync";
 
@@ -136,6 +141,57 @@ pub(crate) async fn write(sink: &ConsulSink, services: &[Service]) {
             let is_done = matches!(outcome, Outcome::Written(_) | Outcome::Deleted);
             assert!(is_done, "{outcome:?}");
         }
+    }
+}
+
+/// A driver under way, and its source.
+pub(crate) struct Running {
+    pub(crate) source: TableSource,
+    pub(crate) status: watch::Receiver<SyncStatus>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) fn start(sink: ConsulSink, services: &[Service]) -> Self {
+        let source = TableSource::default();
+        for service in services {
+            source.put(service.clone());
+        }
+        let driver = Driver::new(source.clone(), sink);
+        let status = driver.status();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            driver
+                .run(async move {
+                    let _ = stopped.await;
+                })
+                .await;
+        });
+        Self {
+            source,
+            status,
+            stop,
+            task,
+        }
+    }
+
+    /// Waits until something holds of the status.
+    pub(crate) async fn until(&mut self, is_it: impl Fn(&SyncStatus) -> bool) {
+        let reached = timeout(Duration::from_secs(120), self.status.wait_for(is_it)).await;
+        let reached = reached.map(|status| status.map(drop));
+        assert!(matches!(reached, Ok(Ok(()))), "{:?}", self.status.borrow());
+    }
+
+    /// Waits until everything is written and so many records are ours.
+    pub(crate) async fn until_owned(&mut self, owned: usize) {
+        let is_done = |status: &SyncStatus| status.is_ready() && status.owned == owned;
+        self.until(is_done).await;
+    }
+
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(());
+        self.task.await.expect("the driver ends");
     }
 }
 
