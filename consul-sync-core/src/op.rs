@@ -142,3 +142,47 @@ impl<R: Record> Clone for Deletion<R> {
         }
     }
 }
+
+/// What outside this crate looks like a delete does not compile, and compiles where it is none:
+///
+/// ```
+/// use std::sync::Arc;
+/// use consul_sync_core::{Action, Deletion, testing::MemoryRecord};
+/// fn create(record: Arc<MemoryRecord>) -> Action<MemoryRecord> {
+///     Action::Create(record)
+/// }
+/// fn again(deletion: Deletion<MemoryRecord>) -> Action<MemoryRecord> {
+///     Action::Delete(deletion)
+/// }
+/// ```
+///
+/// A delete that stands on nothing:
+///
+/// ```compile_fail,E0451
+/// use std::sync::Arc;
+/// use consul_sync_core::{Action, Deletion, testing::MemoryRecord};
+/// fn delete(record: Arc<MemoryRecord>) -> Action<MemoryRecord> {
+///     Action::Delete(Deletion { record, expected: 7 })
+/// }
+/// ```
+///
+/// One of another version than the engine saw:
+///
+/// ```compile_fail,E0616
+/// use consul_sync_core::{Deletion, testing::MemoryRecord};
+/// fn change(mut deletion: Deletion<MemoryRecord>) -> Deletion<MemoryRecord> {
+///     deletion.expected = 7;
+///     deletion
+/// }
+/// ```
+///
+/// The proof itself, which nobody outside can name:
+///
+/// ```compile_fail,E0603
+/// use consul_sync_core::op::Authority;
+/// fn proof() -> Option<Authority> {
+///     Authority::from_listings(true, true)
+/// }
+/// ```
+#[cfg(doctest)]
+fn a_delete_from_weak_knowledge_does_not_compile() {}

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Engine, Notice, compare, compare::Comparison};
-use crate::{Cost, HeldRecord, Layout, Op, Policy, Reason, Record, Rejection, Slot};
+use crate::{Cost, HeldRecord, Layout, Op, Reason, Record, Rejection, Slot};
 
 /// Operations for one call of [`Sink::apply`](crate::Sink::apply), within the layout's limits.
 #[derive(Debug)]
@@ -154,7 +154,7 @@ impl<L: Layout> Engine<L> {
     }
 
     fn may_delete(&mut self, draft: &Draft<L::Record>) -> bool {
-        if self.settings.policy != Policy::Sync || self.authority().is_none() {
+        if self.authority().is_none() {
             return false;
         }
         let creates = draft.ops.iter().filter(|op| op.makes_owned()).count();

@@ -54,8 +54,7 @@ fn slots_before_a_single_change(crowd: usize) -> u64 {
 }
 
 #[test]
-fn fault_p13_fault_n09_a_single_change_waits_for_no_more_than_a_batch_whatever_another_tenant_has_due()
- {
+fn fault_p13_n09_a_single_change_waits_for_no_more_than_a_batch_whatever_another_tenant_has_due() {
     let work = slots_before_a_single_change(1_000);
     // A batch, and the slot that did not fit.
     assert_eq!(work, 65);

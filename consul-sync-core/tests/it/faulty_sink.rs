@@ -32,6 +32,8 @@ struct Switches {
     largest: AtomicUsize,
     /// After so many events the watch that is started next ends.
     ends_after: AtomicUsize,
+    /// The next read answers for this many slots at most.
+    reads_at_most: AtomicUsize,
 }
 
 impl FaultySink {
@@ -42,6 +44,7 @@ impl FaultySink {
             applies: AtomicUsize::new(0),
             largest: AtomicUsize::new(0),
             ends_after: AtomicUsize::new(usize::MAX),
+            reads_at_most: AtomicUsize::new(usize::MAX),
         };
         Self {
             memory,
@@ -67,6 +70,11 @@ impl FaultySink {
     /// The operations of the largest call of `apply` so far.
     pub(crate) fn largest(&self) -> usize {
         self.switches.largest.load(Ordering::Relaxed)
+    }
+
+    /// The next read leaves out all slots but this many.
+    pub(crate) fn cut_read_to(&self, slots: usize) {
+        self.switches.reads_at_most.store(slots, Ordering::Relaxed);
     }
 
     /// The watch that is started next ends after this many events; those after it list nothing for ever.
@@ -117,7 +125,11 @@ impl Sink for FaultySink {
     }
 
     async fn read(&self, slots: &[Slot]) -> Result<Vec<(Slot, Held<MemoryRecord>)>, SinkError> {
-        self.memory.read(slots).await
+        let most = self
+            .switches
+            .reads_at_most
+            .swap(usize::MAX, Ordering::Relaxed);
+        self.memory.read(&slots[..most.min(slots.len())]).await
     }
 
     async fn apply(&self, ops: &[Op<MemoryRecord>]) -> Result<Outcomes<MemoryRecord>, SinkError> {

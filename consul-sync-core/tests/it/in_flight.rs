@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use consul_sync_core::{
     Event, Held, Outcome, Service, Settings, Sink, Slot, Standing,
-    testing::{MemorySink, service},
+    testing::{Fault, MemoryRecord, MemorySink, service},
 };
 use futures::FutureExt;
 
@@ -24,10 +24,7 @@ fn tagged(tag: &str) -> Service {
     web
 }
 
-fn read(
-    sink: &MemorySink,
-    slots: &[Slot],
-) -> Vec<(Slot, Held<consul_sync_core::testing::MemoryRecord>)> {
+fn read(sink: &MemorySink, slots: &[Slot]) -> Vec<(Slot, Held<MemoryRecord>)> {
     sink.read(slots).now_or_never().unwrap().unwrap()
 }
 
@@ -122,7 +119,7 @@ fn what_a_listing_shows_while_a_write_is_under_way_is_read_again() {
 fn a_read_does_not_undo_what_an_event_showed_while_it_was_under_way() {
     let sink = MemorySink::default();
     let mut world = synced(&sink, tagged("one"));
-    sink.inject([consul_sync_core::testing::Fault::ApplyUnknown]);
+    sink.inject([Fault::ApplyUnknown]);
     world.upsert(tagged("two"));
     let batch = world.engine.next_batch(world.now).expect("an update");
     world.carry_out(&batch);
@@ -150,4 +147,77 @@ fn a_read_that_nobody_asked_for_changes_nothing() {
     world.carry_out(&batch);
     assert!(world.engine.next_batch(world.now).is_none());
     assert_eq!(world.engine.status().owned, 1);
+}
+
+#[test]
+fn an_unclear_answer_is_read_though_the_source_had_more_to_say_meanwhile() {
+    let sink = MemorySink::default();
+    let mut world = synced(&sink, tagged("one"));
+    world.upsert(tagged("two"));
+    let batch = world.engine.next_batch(world.now).expect("an update");
+    world.upsert(tagged("three"));
+    sink.inject([Fault::ApplyUnknown]);
+    world.carry_out(&batch);
+    let again = world.engine.next_batch(world.now);
+    assert!(again.is_none(), "it was not read: {again:?}");
+    world.pump();
+    assert_eq!(world.ours(), world.wanted([&tagged("three")]));
+}
+
+/// A world in which a slot is being read: its last write has no clear answer. Returns the read's answer.
+fn reading(sink: &MemorySink) -> (World, Vec<(Slot, Held<MemoryRecord>)>) {
+    let mut world = synced(sink, tagged("one"));
+    world.engine.sink_event(Event::RelistStarted, world.now);
+    sink.inject([Fault::ApplyUnknown]);
+    world.upsert(tagged("two"));
+    let batch = world.engine.next_batch(world.now).expect("an update");
+    world.carry_out(&batch);
+    let slots = world.engine.take_doubtful(8);
+    let answer = read(sink, &slots);
+    (world, answer)
+}
+
+#[test]
+fn a_read_does_not_undo_what_a_listing_showed_while_it_was_under_way() {
+    let sink = MemorySink::default();
+    let (mut world, answer) = reading(&sink);
+    // The record vanishes after the read and before the listing, whose end comes before the read's answer.
+    sink.damage("web", "10.0.0.1");
+    world.engine.sink_event(Event::RelistDone, world.now);
+    for (slot, held) in answer {
+        world.engine.read(&slot, held);
+    }
+    // No other event will tell of it.
+    world.read_doubtful();
+    let batch = world.engine.next_batch(world.now).expect("a repair");
+    world.carry_out(&batch);
+    assert_eq!(world.ours(), world.wanted([&tagged("two")]));
+}
+
+#[test]
+fn a_listing_does_not_undo_a_read_that_is_newer() {
+    let sink = MemorySink::default();
+    let old = {
+        let before = synced(&sink, tagged("one"));
+        before.sink.contents()
+    };
+    let mut world = synced(&sink, tagged("one"));
+    world.engine.sink_event(Event::RelistStarted, world.now);
+    // Shown in the listing, whose page is late; and in doubt for another reason.
+    sink.damage("web", "10.0.0.1");
+    sink.inject([Fault::ApplyLost]);
+    world.upsert(tagged("two"));
+    let batch = world.engine.next_batch(world.now).expect("an update");
+    world.carry_out(&batch);
+    world.read_doubtful();
+    for (slot, held) in old {
+        world
+            .engine
+            .sink_event(Event::Upserted(slot, held), world.now);
+    }
+    let again = world.engine.next_batch(world.now);
+    assert!(again.is_none(), "nothing is done by an old page: {again:?}");
+    world.engine.sink_event(Event::RelistDone, world.now);
+    world.pump();
+    assert_eq!(world.ours(), world.wanted([&tagged("two")]));
 }

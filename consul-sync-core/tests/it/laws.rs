@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use consul_sync_core::{
-    Event, Key, Owner, Policy, Service, Standing,
-    testing::{Fault, MemoryLayout, MemorySink, any_history, any_service},
+    Event, Instance, Key, Layout, Owner, Policy, Reason, Record, Service, Standing,
+    testing::{Fault, MemoryLayout, MemoryRecord, MemorySink, any_history, any_service, service},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -195,6 +195,108 @@ proptest! {
             if policy == Policy::CreateOnly {
                 prop_assert_eq!(summary.update + summary.adopt, 0);
             }
+        }
+    }
+
+    /// Counted apart from the diff: what is missing, what is other, what is too much.
+    #[test]
+    fn there_is_one_operation_for_each_thing_that_differs(sink in any_sink(), services in vec(any_service(), 0..12)) {
+        let services: BTreeMap<Key, Service> = services.into_iter().map(|s| (s.key.clone(), s)).collect();
+        let mut world = World::new(&sink, unbraked());
+        world.list(services.values().cloned());
+        let wanted = world.wanted(services.values());
+        let (mut create, mut update, mut adopt, mut delete) = (0, 0, 0, 0);
+        let contents = sink.contents();
+        let there: Vec<_> = contents
+            .iter()
+            .flat_map(|(slot, held)| held.records.iter().map(move |held| (slot, held)))
+            .collect();
+        for (slot, record) in &wanted {
+            let held = there.iter().find(|(there, held)| *there == slot && held.record.id() == record.id());
+            match held.map(|(_, held)| (held.standing, held.record == *record)) {
+                None => create += 1,
+                Some((Standing::Ours, true)) => {}
+                Some((Standing::Ours, false)) => update += 1,
+                // Those in the way are not among the wanted.
+                Some((Standing::Orphan | Standing::Foreign, _)) => adopt += 1,
+            }
+        }
+        for (slot, held) in &there {
+            let is_wanted = wanted.iter().any(|(want, record)| want == *slot && record.id() == held.record.id());
+            if held.standing == Standing::Ours && !is_wanted {
+                delete += 1;
+            }
+        }
+        let summary = world.engine.plan(world.now).summary();
+        prop_assert_eq!((summary.create, summary.update, summary.adopt, summary.delete), (create, update, adopt, delete));
+        let before = sink.writes();
+        world.pump();
+        let after = sink.writes();
+        prop_assert_eq!(after.0 - before.0, (create + update + adopt) as u64);
+        prop_assert_eq!(after.1 - before.1, delete as u64);
+    }
+
+    /// Services with a record that is refused, among others.
+    #[test]
+    fn what_is_set_aside_delays_the_others_by_no_more_than_one_batch(
+        poisoned in vec(any::<bool>(), 1..40), ops in 1..10_usize
+    ) {
+        let rounds = |refused: Option<&str>| {
+            let sink = MemorySink::new(MemoryLayout::new(Owner::new("us").unwrap(), ops));
+            sink.refuse(refused);
+            let mut world = World::new(&sink, unbraked());
+            world.list(poisoned.iter().enumerate().map(|(n, is_poisoned)| {
+                let address = if *is_poisoned { "10.0.0.66" } else { "10.0.0.1" };
+                service(&format!("ns{}/web{n}", n % 3), [address])
+            }));
+            let healthy = poisoned.iter().filter(|is_poisoned| !**is_poisoned).count();
+            let mut rounds = 0;
+            while sink.contents().values().flat_map(|held| &held.records)
+                .filter(|held| held.record.id().as_str() == "10.0.0.1").count() < healthy
+            {
+                rounds += 1;
+                let batch = world.engine.next_batch(world.now).expect("something healthy is left");
+                world.carry_out(&batch);
+            }
+            rounds
+        };
+        let (alone, beside) = (rounds(None), rounds(Some("10.0.0.66")));
+        prop_assert!(beside <= alone + 1, "{} instead of {}", beside, alone);
+    }
+
+    /// Each claim on an id is there, or its service is reported: never both, never neither.
+    #[test]
+    fn of_two_things_with_one_name_one_is_the_declared_winner(services in vec(any_service(), 0..12)) {
+        let services: BTreeMap<Key, Service> = services.into_iter().map(|s| (s.key.clone(), s)).collect();
+        let sink = MemorySink::default();
+        let mut world = World::new(&sink, unbraked());
+        world.list(services.values().cloned());
+        world.pump();
+        let contents = sink.contents();
+        for service in services.values() {
+            let slot = sink.place(service).unwrap();
+            let is_there = |instance: &Instance| {
+                let record = MemoryRecord::new(service, instance);
+                let mut held = contents.get(&slot).into_iter().flat_map(|held| &held.records);
+                held.any(|held| held.record.id() == record.id() && held.record.fields() == record.fields())
+            };
+            // Of two instances of one service at one address the first counts, and is no conflict.
+            let firsts = service.instances.iter().enumerate().filter(|(at, one)| {
+                !service.instances[..*at].iter().any(|other| other.address == one.address)
+            });
+            let are_there = firsts.into_iter().all(|(_, one)| is_there(one));
+            let is_reported = world.engine.rejections().any(|(key, r)| *key == service.key && r.reason() == Reason::Taken);
+            prop_assert!(are_there || is_reported, "{} is not there and not reported", service.key);
+            if !is_reported {
+                continue;
+            }
+            let others: Vec<&Service> = services.values().filter(|other| {
+                sink.place(other).unwrap() == slot && other.precedence() < service.precedence()
+            }).collect();
+            let is_taken = service.instances.iter().any(|one| {
+                others.iter().flat_map(|other| &other.instances).any(|other| other.address == one.address)
+            });
+            prop_assert!(is_taken, "{} is reported, and nothing that comes before it takes its name", service.key);
         }
     }
 }

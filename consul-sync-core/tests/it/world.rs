@@ -13,6 +13,8 @@ use consul_sync_core::{
 };
 use futures::{FutureExt, StreamExt};
 
+use crate::told::Told;
+
 pub(crate) struct World {
     pub(crate) engine: Engine<MemorySink>,
     pub(crate) sink: MemorySink,
@@ -21,6 +23,7 @@ pub(crate) struct World {
     events: WatchStream<MemoryRecord>,
     /// Slots of which an answer was unclear and that were not read since.
     unclear: BTreeSet<Slot>,
+    told: Told,
     /// How many turns of [`World::pump`] were needed.
     pub(crate) turns: usize,
 }
@@ -42,6 +45,7 @@ impl World {
             now: Duration::ZERO,
             deletes: 0,
             unclear: BTreeSet::new(),
+            told: Told::default(),
             turns: 0,
         };
         world.take_sink_events();
@@ -49,6 +53,7 @@ impl World {
     }
 
     pub(crate) fn source(&mut self, event: Event<Key, Arc<Service>>) {
+        self.told.hear(&event);
         self.engine.source_event(event, self.now);
     }
 
@@ -110,6 +115,7 @@ impl World {
 
     pub(crate) fn carry_out(&mut self, batch: &Batch<MemoryRecord>) {
         self.check(batch);
+        self.told.check_served(batch.ops(), &self.sink);
         self.deletes += batch.ops().iter().filter(|op| op.is_delete()).count();
         let before = self.sink.contents();
         let answer = self

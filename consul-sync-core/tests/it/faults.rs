@@ -1,10 +1,10 @@
-//! The driver when something ends: a watch, the gate's sender, the driver itself.
+//! The driver where a side ends or fails: a watch, the gate's sender, the sink's calls, the driver itself.
 
 use std::{sync::Arc, time::Duration};
 
 use consul_sync_core::{
     Driver, Event, Key, Service, Source, Standing, SyncStatus,
-    testing::{MemorySink, TableSource, service},
+    testing::{Fault, MemorySink, TableSource, service},
 };
 use futures::{StreamExt, stream};
 use tokio::{
@@ -177,5 +177,45 @@ async fn fault_t16_a_sink_that_refuses_for_minutes_gets_the_newest_state_and_no_
             assert!(is_last, "{text}");
         }
     }
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_a_read_left_out_is_read_again() {
+    let source = TableSource::default();
+    let sink = FaultySink::new(MemorySink::default());
+    sink.memory.inject([Fault::ApplyLost]);
+    sink.cut_read_to(1);
+    source.put(service("default/web", ["10.0.0.1"]));
+    source.put(service("default/db", ["10.0.0.2"]));
+    let driver = Driver::new(source, sink.clone()).seed(7);
+    let mut status = driver.status();
+    let task = tokio::spawn(driver.run(std::future::pending()));
+    until(&mut status, |status| {
+        status.owned == 2 && status.pending_slots == 0
+    })
+    .await;
+    assert_eq!(sink.memory.writes(), (2, 0));
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_batches_are_under_way_than_allowed() {
+    let source = TableSource::default();
+    for n in 0..500 {
+        source.put(service(&format!("default/web{n}"), ["10.0.0.1"]));
+    }
+    let sink = FaultySink::new(MemorySink::default());
+    sink.answer(false);
+    let driver = Driver::new(source, sink.clone()).concurrency(3).seed(7);
+    let mut status = driver.status();
+    let task = tokio::spawn(driver.run(std::future::pending()));
+    until(&mut status, |status| {
+        status.services == 500 && status.in_flight > 0
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(sink.applies(), 3);
+    assert_eq!(status.borrow().in_flight, 3 * 64);
     task.abort();
 }
