@@ -16,10 +16,10 @@ pub(crate) async fn damage(version: ConsulVersion) -> Tested {
     let mut events = Events::of(&sink);
     assert_eq!(events.listing().await.len(), 1);
     let (_, held) = sink.read(&[slot("web")]).await?.remove(0);
-    let ids = ids(&held);
+    let held = ids(&held);
 
     let changed = json!({"Node": NODE, "SkipNodeUpdate": true, "Service":
-        {"ID": ids[0], "Service": "web", "Address": "10.9.9.9", "Port": 9}});
+        {"ID": held[0], "Service": "web", "Address": "10.9.9.9", "Port": 9}});
     consul
         .client()
         .put("/v1/catalog/register", &changed)
@@ -29,8 +29,8 @@ pub(crate) async fn damage(version: ConsulVersion) -> Tested {
         .until(|_, held| held.records[0].record.port() == 9)
         .await;
 
-    let down = json!({"Node": NODE, "SkipNodeUpdate": true, "Check": {"CheckID": format!("ns/{}", ids[1]),
-        "Name": "x", "ServiceID": ids[1], "Status": "critical"}});
+    let down = json!({"Node": NODE, "SkipNodeUpdate": true, "Check": {"CheckID": format!("ns/{}", held[1]),
+        "Name": "x", "ServiceID": held[1], "Status": "critical"}});
     consul
         .client()
         .put("/v1/catalog/register", &down)
@@ -40,7 +40,7 @@ pub(crate) async fn damage(version: ConsulVersion) -> Tested {
         .until(|_, held| !held.records[1].record.is_live())
         .await;
 
-    let check = json!({"Node": NODE, "CheckID": format!("ns/{}", ids[1])});
+    let check = json!({"Node": NODE, "CheckID": format!("ns/{}", held[1])});
     consul
         .client()
         .put("/v1/catalog/deregister", &check)
@@ -50,14 +50,14 @@ pub(crate) async fn damage(version: ConsulVersion) -> Tested {
         .until(|_, held| held.records[1].record.check().is_none())
         .await;
 
-    for id in &ids {
+    for id in &held {
         let gone = json!({"Node": NODE, "ServiceID": id});
         consul
             .client()
             .put("/v1/catalog/deregister", &gone)
             .await?
             .success()?;
-        events.until(|_, held| !ids(held).contains(id)).await;
+        events.until(|_, left| !ids(left).contains(id)).await;
     }
     Ok(())
 }
