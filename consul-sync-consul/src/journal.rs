@@ -5,12 +5,15 @@
 //! that was written the journal keeps what a read must show, in Consul's own indexes, until one does. A delete
 //! leaves no index behind; but a read that still shows the deleted version is from before it, and one that
 //! does not is from after.
+//!
+//! A snapshot that is put back brings deleted versions back and takes written ones away for good. So a read that
+//! began after the last write to its slot ended is always from after it, whatever it shows.
 
 use std::{
     collections::HashMap,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -27,6 +30,8 @@ pub(crate) struct Journal {
     pub(crate) settled: Notify,
     /// A write showed that the servers' index went back.
     alarm: AtomicBool,
+    /// Counts what is done to slots.
+    clock: AtomicU64,
 }
 
 /// What a read of a slot must show.
@@ -34,6 +39,8 @@ pub(crate) struct Journal {
 struct Expected {
     /// Writes under way: their state is nobody's knowledge.
     in_flight: usize,
+    /// When a write to it began or ended last, by the journal's count.
+    touched: u64,
     records: Vec<(RecordId, Sign)>,
     /// A read that showed the slot whole: what it did not show and is not newer is gone.
     whole_at: u64,
@@ -64,6 +71,10 @@ pub(crate) enum Fit {
     InFlight,
 }
 
+/// A moment in the life of a slot.
+#[derive(Clone, Debug)]
+pub(crate) struct Mark(Option<u64>);
+
 /// One record of a read: ID and version.
 pub(crate) type Seen<'a> = (&'a RecordId, Version);
 
@@ -74,7 +85,9 @@ impl Journal {
     pub(crate) fn begin<'a>(&self, slots: impl IntoIterator<Item = &'a Slot>) {
         let mut all = self.lock();
         for slot in slots {
-            all.entry(slot.clone()).or_default().in_flight += 1;
+            let expected = all.entry(slot.clone()).or_default();
+            expected.in_flight += 1;
+            expected.touched = self.tick();
         }
     }
 
@@ -84,6 +97,7 @@ impl Journal {
         for slot in slots {
             if let Some(expected) = all.get_mut(slot) {
                 expected.in_flight = expected.in_flight.saturating_sub(1);
+                expected.touched = self.tick();
                 if expected.is_idle() {
                     all.remove(slot);
                 }
@@ -106,7 +120,9 @@ impl Journal {
     /// A record was written or deleted.
     pub(crate) fn wrote(&self, slot: &Slot, id: &RecordId, sign: Sign) {
         let mut all = self.lock();
-        let records = &mut all.entry(slot.clone()).or_default().records;
+        let expected = all.entry(slot.clone()).or_default();
+        expected.touched = self.tick();
+        let records = &mut expected.records;
         match records.iter_mut().find(|(known, _)| known == id) {
             Some((_, known)) => *known = sign,
             None => records.push((id.clone(), sign)),
@@ -150,6 +166,29 @@ impl Journal {
         }
         all.remove(slot);
         Fit::Current
+    }
+
+    /// Taken before a slot is read by itself, for [`fit_since`](Self::fit_since).
+    pub(crate) fn mark(&self, slot: &Slot) -> Mark {
+        Mark(self.lock().get(slot).map(|expected| expected.touched))
+    }
+
+    /// How a consistent read of the slot alone stands to what was written, when it began after `mark` was taken:
+    /// current, too, when nothing was written to the slot since, nor was under way.
+    pub(crate) fn fit_since(&self, slot: &Slot, mark: &Mark, seen: &[Seen<'_>], index: u64) -> Fit {
+        let is_untouched =
+            |expected: &Expected| expected.in_flight == 0 && Some(expected.touched) == mark.0;
+        let mut all = self.lock();
+        if all.get(slot).is_some_and(is_untouched) {
+            all.remove(slot);
+            return Fit::Current;
+        }
+        drop(all);
+        self.fit(slot, seen, index, index)
+    }
+
+    fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Whether a write to a slot is under way.
@@ -305,6 +344,50 @@ mod tests {
             journal.wrote(&slot(), &id("a"), Sign::Deleted(version(20, Some(20))));
             assert_eq!(fit(&journal, seen, 19, 19), want, "{seen:?}");
         }
+    }
+
+    #[test]
+    fn fault_c02_a_read_that_began_after_the_last_write_is_current_whatever_it_shows() {
+        let restored = (&id("a"), version(20, None));
+        let deleted = || {
+            let journal = Journal::default();
+            journal.wrote(&slot(), &id("a"), Sign::Deleted(version(20, None)));
+            journal
+        };
+        let journal = deleted();
+        let mark = journal.mark(&slot());
+        assert_eq!(
+            journal.fit_since(&slot(), &mark, &[restored], 30),
+            Fit::Current
+        );
+        // A write ended, began, or both since the read began.
+        let journal = Journal::default();
+        let mark = journal.mark(&slot());
+        journal.wrote(&slot(), &id("a"), Sign::Deleted(version(20, None)));
+        assert_eq!(
+            journal.fit_since(&slot(), &mark, &[restored], 30),
+            Fit::Older
+        );
+        let journal = deleted();
+        let mark = journal.mark(&slot());
+        journal.begin([&slot()]);
+        assert_eq!(
+            journal.fit_since(&slot(), &mark, &[restored], 30),
+            Fit::InFlight
+        );
+        journal.end([&slot()]);
+        assert_eq!(
+            journal.fit_since(&slot(), &mark, &[restored], 30),
+            Fit::Older
+        );
+        // A write was under way all the time.
+        let journal = deleted();
+        journal.begin([&slot()]);
+        let mark = journal.mark(&slot());
+        assert_eq!(
+            journal.fit_since(&slot(), &mark, &[restored], 30),
+            Fit::InFlight
+        );
     }
 
     #[test]

@@ -197,9 +197,10 @@ async fn read_settled(
         while journal.is_in_flight(slot) {
             journal.settled.notified().await;
         }
+        let mark = journal.mark(slot);
         let (held, index) = sink.read_slot(slot).await?;
         let records = seen(&held);
-        if journal.fit(slot, &records, index, index) == Fit::Current {
+        if journal.fit_since(slot, &mark, &records, index) == Fit::Current {
             journal.read(slot, &records, index);
             return Ok(held);
         }

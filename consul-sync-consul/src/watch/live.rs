@@ -121,6 +121,7 @@ impl Live {
         journal: &Journal,
     ) -> Option<(Slot, Held<Registration>)> {
         while let Some(slot) = self.due.pop_first() {
+            let mark = journal.mark(&slot);
             let is_doubtful = self.doubtful.contains(&slot);
             match fit(journal, &self.table, &slot) {
                 Fit::InFlight => {}
@@ -132,7 +133,7 @@ impl Live {
                 Fit::Current | Fit::Older => match sink.read_slot(&slot).await {
                     Ok((held, index)) => {
                         let records = seen(&held);
-                        if journal.fit(&slot, &records, index, index) == Fit::Current {
+                        if journal.fit_since(&slot, &mark, &records, index) == Fit::Current {
                             journal.read(&slot, &records, index);
                             self.doubtful.remove(&slot);
                             return Some((slot, held));

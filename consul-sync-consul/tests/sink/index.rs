@@ -50,6 +50,34 @@ async fn fault_c02_an_index_that_goes_back_starts_a_listing() {
 }
 
 #[tokio::test]
+async fn fault_c02_what_a_snapshot_brings_back_is_shown_though_we_deleted_it() {
+    // With a write after it, the index has not gone back when it is looked at.
+    for goes_on in [false, true] {
+        let consul = FakeConsul::start().await.unwrap();
+        let sink = sink(&consul.url());
+        write(&sink, &[service("web", 2)]).await;
+        let mut events = Events::of(&sink);
+        assert_eq!(events.listing().await[0].1.records.len(), 2);
+        let snapshot = consul.snapshot();
+        write(&sink, &[service("web", 1)]).await;
+        consul.restore(&snapshot);
+        if goes_on {
+            consul.put_instance(instance("foreign", "other")).unwrap();
+        }
+        loop {
+            match events.next().await {
+                Ok(Event::Upserted(name, held)) if name == slot("web") => {
+                    assert_eq!(held.records.len(), 2);
+                    break;
+                }
+                Ok(_) => {}
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Incomplete, "{error}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_lost_everything_starts_a_listing_and_deletes_are_not_invented() {
     let consul = FakeConsul::start().await.unwrap();
     let sink = sink(&consul.url());
