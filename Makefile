@@ -7,13 +7,17 @@ KEEP ?=
 programs = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
 # Seeds of `make sim`
 SEEDS ?= 100000
+# Trials of each kind, the first seed and a kind (all without one) of `make soak`
+TRIALS ?= 100
+SEED ?= 1
+KIND ?=
 # Extra arguments of `cargo test`, as in: make test ARGS='-p consul-sync-core'
 ARGS ?=
 # Which guards, as in: make guards GUARDS=core
 GUARDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: sim help demo test guards reliability servers lint clean-servers
+.PHONY: sim soak help demo test guards reliability servers lint clean-servers
 
 help: ## Show this list
 	@echo 'usage: make TARGET'
@@ -41,6 +45,9 @@ servers: ## Build the real servers into a cache outside the tree (etcd, kube-api
 
 sim: ## Run 100,000 seeds of the simulation (SEEDS=n for another number)
 	SIM_SEEDS=$(SEEDS) cargo test --release -p consul-sync-core --all-features --test sim -- --nocapture
+
+soak: ## Real servers, real faults: 100 trials of each kind (TRIALS=n KIND=consul_killed SEED=n)
+	@SOAK_TRIALS=$(TRIALS) SOAK_SEED=$(SEED) dev/test --workspace --all-features --test soak -- --nocapture $(KIND)
 
 lint: ## Check formatting, lints and documentation
 	cargo fmt --all -- --check

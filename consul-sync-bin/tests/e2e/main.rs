@@ -13,8 +13,10 @@ mod catalog;
 mod commands;
 mod life;
 mod outage;
+#[path = "../support/program.rs"]
 mod program;
 mod rights;
 mod servers;
+#[path = "../support/until.rs"]
 mod until;
 mod world;

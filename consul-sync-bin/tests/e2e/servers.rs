@@ -1,6 +1,6 @@
 //! The servers that a scenario runs between, whichever they are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use consul_sync_consul::testing::FakeConsul;
 use consul_sync_k8s::testing::FakeApiServer;
@@ -8,6 +8,8 @@ use consul_sync_testbed::{
     ApiServer, Client, Consul, ConsulSettings, ConsulVersion, Program, Programs, Storage, ledger,
 };
 use tempfile::TempDir;
+
+use crate::program::Reach;
 
 /// A Kubernetes API server and a Consul of one test's own, with a way to look past the program.
 pub(crate) struct Servers {
@@ -108,6 +110,20 @@ impl Servers {
             Kind::Real(real) => (&real.0, &real.1),
             Kind::Embedded { .. } => panic!("a scenario for real servers"),
         }
+    }
+}
+
+impl Reach for Servers {
+    fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    fn consul(&self) -> &str {
+        self.consul.base()
+    }
+
+    fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 }
 

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::uri::{InvalidUri, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -169,6 +171,26 @@ impl Client {
             change.to_string(),
         )
         .await
+    }
+
+    /// Passes a request on as it is, but for the address, and gives the answer as it comes.
+    pub(crate) async fn pass(&self, mut request: Request<Bytes>) -> Result<Response<Incoming>> {
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", PathAndQuery::as_str);
+        let url = format!("{}{path}", self.base);
+        let method = request.method().to_string();
+        let unanswered = |reason: String| Error::Unanswered {
+            method: method.clone(),
+            url: url.clone(),
+            reason,
+        };
+        *request.uri_mut() = url
+            .parse()
+            .map_err(|error: InvalidUri| unanswered(error.to_string()))?;
+        let answer = self.pool.request(request.map(Full::new)).await;
+        answer.map_err(|error| unanswered(causes(&error)))
     }
 
     /// Any request; an answer of any status is `Ok`.

@@ -72,7 +72,7 @@ pub struct Consul {
     tls: Option<Tls>,
     ports: Ports,
     // Last: it is removed after the process has ended.
-    _folder: Folder,
+    folder: Folder,
 }
 
 lifecycle!(Consul);
@@ -137,7 +137,7 @@ impl Consul {
             acls: settings.acls,
             tls,
             ports,
-            _folder: folder,
+            folder,
         };
         consul.until_ready().await?;
         ledger::record(&program.to_string(), &ledger::current_test());
@@ -164,6 +164,17 @@ impl Consul {
     /// When it cannot be started.
     pub fn start_again(&self) -> Result<()> {
         self.process.start()
+    }
+
+    /// Ends it with SIGKILL and deletes its data directory, as a lost disk does: the next start
+    /// knows nothing, and its indexes start again.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be killed, or the directory cannot be deleted.
+    pub fn wipe(&self) -> Result<()> {
+        self.kill()?;
+        self.folder.remove(config::DATA)
     }
 
     /// Waits until it has a leader and answers a consistent read.

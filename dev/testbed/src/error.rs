@@ -67,7 +67,7 @@ pub enum Error {
     /// A file of the server's could not be read or written.
     #[error("could not {action} {}", path.display())]
     File {
-        /// "read", "write" or "create".
+        /// "read", "write", "create" or "delete".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,

@@ -1,7 +1,7 @@
 //! A server's folder, and its files.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use tempfile::TempDir;
 
@@ -39,6 +39,17 @@ impl Folder {
     /// The folder, for whoever removes it when this process ends without dropping this.
     pub(crate) fn to_remove(&self) -> Option<PathBuf> {
         (!self.kept).then(|| self.path().to_owned())
+    }
+
+    /// Deletes a folder in it; one that is not there is fine.
+    pub(crate) fn remove(&self, name: &str) -> Result<()> {
+        let path = self.join(name);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::file("delete", path, error))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<PathBuf> {

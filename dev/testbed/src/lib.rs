@@ -44,7 +44,9 @@ mod port;
 mod process;
 mod program;
 mod programs;
+mod proxy;
 mod ready;
+mod rng;
 
 pub use api_server::{ApiServer, ApiServerSettings, ServiceAccount, User};
 pub use client::{Answer, Client};
@@ -53,3 +55,5 @@ pub use error::{Error, Result};
 pub use etcd::Etcd;
 pub use program::{ConsulVersion, Program};
 pub use programs::Programs;
+pub use proxy::{Fault, Proxy, Trouble};
+pub use rng::Rng;

@@ -13,6 +13,9 @@ use crate::port::Port;
 /// The name of the server's own node.
 pub(super) const NODE: &str = "testbed";
 
+/// The folder in which it keeps its state.
+pub(super) const DATA: &str = "data";
+
 /// A server that takes a connection and does not answer must not use up the time it is given.
 pub(super) const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -67,7 +70,7 @@ pub(super) fn config(
     if settings.storage == Storage::Disk {
         let disk = json!({
             "bootstrap_expect": 1,
-            "data_dir": folder.join("data"),
+            "data_dir": folder.join(DATA),
             // The shortest elections there are: a restarted server leads a second later.
             "performance": { "raft_multiplier": 1 },
         });

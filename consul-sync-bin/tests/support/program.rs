@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
 
@@ -11,7 +11,16 @@ use consul_sync_testbed::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::{servers::Servers, until::until};
+use crate::until::until;
+
+/// What the program is given, to find its servers.
+pub(crate) trait Reach {
+    fn kubeconfig(&self) -> &Path;
+    /// Consul's address, as in `http://127.0.0.1:8500`.
+    fn consul(&self) -> &str;
+    /// Consul's token.
+    fn token(&self) -> Option<&str>;
+}
 
 /// A running `consul-sync run`, killed when it is dropped.
 pub(crate) struct Program {
@@ -31,7 +40,7 @@ pub(crate) struct Printed {
 
 impl Program {
     /// Starts it on these servers; it may not be ready yet.
-    pub(crate) fn start(servers: &Servers, arguments: &[&str]) -> Self {
+    pub(crate) fn start(servers: &impl Reach, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let child = command(servers, "run")
@@ -49,7 +58,7 @@ impl Program {
     }
 
     /// Starts it and waits until it is ready.
-    pub(crate) async fn ready(servers: &Servers, arguments: &[&str]) -> Self {
+    pub(crate) async fn ready(servers: &impl Reach, arguments: &[&str]) -> Self {
         let program = Self::start(servers, arguments);
         program.until_ready().await;
         program
@@ -146,7 +155,7 @@ impl Drop for Program {
 }
 
 /// Runs a command to its end.
-pub(crate) async fn run(servers: &Servers, arguments: &[&str]) -> Printed {
+pub(crate) async fn run(servers: &impl Reach, arguments: &[&str]) -> Printed {
     let (name, arguments) = arguments.split_first().unwrap();
     let mut command = tokio::process::Command::from(command(servers, name));
     let output = command
@@ -162,16 +171,16 @@ pub(crate) async fn run(servers: &Servers, arguments: &[&str]) -> Printed {
     }
 }
 
-fn command(servers: &Servers, name: &str) -> Command {
+fn command(servers: &impl Reach, name: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_consul-sync"));
     command
         .arg(name)
         .env_clear()
         .env("HOME", "/nonexistent")
-        .env("KUBECONFIG", &servers.kubeconfig)
-        .env("CONSUL_HTTP_ADDR", servers.consul.base())
+        .env("KUBECONFIG", servers.kubeconfig())
+        .env("CONSUL_HTTP_ADDR", servers.consul())
         .stdin(Stdio::null());
-    if let Some(token) = &servers.token {
+    if let Some(token) = servers.token() {
         command.env("CONSUL_HTTP_TOKEN", token);
     }
     command
