@@ -255,6 +255,7 @@ proptest! {
                 .filter(|held| held.record.id().as_str() == "10.0.0.1").count() < healthy
             {
                 rounds += 1;
+                assert!(rounds < 100, "the others are never served");
                 let batch = world.engine.next_batch(world.now).expect("something healthy is left");
                 world.carry_out(&batch);
             }
