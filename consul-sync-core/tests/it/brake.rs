@@ -7,6 +7,8 @@ use consul_sync_core::{
     testing::{MemoryLayout, MemoryRecord, MemorySink, service},
 };
 
+use proptest::prelude::*;
+
 use crate::world::World;
 
 /// A service with this many instances, at addresses of its own.
@@ -160,4 +162,73 @@ fn nothing_is_deleted_before_every_due_slot_was_compared() {
         engine.settle(batch.id(), Some(versions.collect()), now);
     }
     assert_eq!(engine.status().brake.held_deletes, 30);
+}
+
+/// What happens to a world: a service of a few has so many instances now, time passes, a person confirms.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Scale(u8, u8),
+    Wait(u64),
+    Confirm,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..4_u8, 0..60_u8).prop_map(|(name, count)| Step::Scale(name, count)),
+        3 => (1..200_u64).prop_map(Step::Wait),
+        1 => Just(Step::Confirm),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// The highest count of the window is kept apart from the engine (invariant I-S6), and a confirmed loss completes.
+    #[test]
+    fn no_collapse_takes_more_than_the_share_of_the_windows_highest_count(
+        steps in prop::collection::vec(any_step(), 1..25), ops in 5..64_usize
+    ) {
+        let sink = of(ops);
+        let settings = Settings::default();
+        let mut world = World::new(&sink, settings.clone());
+        world.list([]);
+        let mut wanted = [0_usize; 4];
+        // Counts at rest, and since when each has been the count.
+        let mut levels: Vec<(Duration, usize)> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Scale(name, count) => {
+                    world.upsert(many(&format!("default/web{name}"), name, count));
+                    wanted[usize::from(name)] = usize::from(count);
+                }
+                Step::Wait(seconds) => world.now += Duration::from_secs(seconds),
+                Step::Confirm => {
+                    let brake = world.engine.status().brake;
+                    if brake.engaged {
+                        levels = vec![(world.now, world.ours().len() - brake.held_deletes)];
+                    }
+                    world.engine.release_brake(world.now);
+                }
+            }
+            // A count is over when the next one has lasted for the whole window.
+            let window = settings.brake.window;
+            let over = levels.iter().skip(1).filter(|(since, _)| world.now.saturating_sub(*since) >= window).count();
+            let highest = levels.iter().skip(over).map(|(_, count)| *count).max().unwrap_or(0);
+            let share = highest * usize::from(settings.brake.share) / 100;
+            let least = highest.saturating_sub(share.max(settings.brake.floor));
+            while let Some(batch) = world.engine.next_batch(world.now) {
+                world.carry_out(&batch);
+                world.take_sink_events();
+                if batch.ops().iter().any(Op::is_delete) {
+                    let left = world.ours().len();
+                    prop_assert!(left >= least, "{} of {} are left", left, highest);
+                }
+            }
+            let level = world.ours().len().min(wanted.iter().sum());
+            levels.push((world.now, level));
+        }
+        world.engine.release_brake(world.now);
+        world.pump();
+        prop_assert_eq!(world.ours().len(), wanted.iter().sum::<usize>());
+    }
 }
