@@ -127,6 +127,19 @@ impl<S: Source, K: Sink> Driver<S, K> {
         self.status.subscribe()
     }
 
+    /// How long after the last failure, beside the time that the sink takes to answer, everything that may be written is
+    /// written (invariant I-L2): the longest pause of a refused record or of a repair, the longest pause after a
+    /// failed call, and a heartbeat.
+    ///
+    /// ```
+    /// # use consul_sync_core::{Driver, testing::{MemorySink, TableSource}};
+    /// let driver = Driver::new(TableSource::default(), MemorySink::default());
+    /// assert_eq!(driver.bound().as_secs(), 300 + 10 + 1);
+    /// ```
+    pub fn bound(&self) -> Duration {
+        self.settings.retry.max + turn::LONGEST_PAUSE + HEARTBEAT
+    }
+
     /// The hand on this driver.
     pub fn control(&self) -> Control {
         self.control.clone()

@@ -37,8 +37,14 @@ use std::{
 pub use batch::{Batch, BatchId};
 
 use self::{
-    actual::Actual, brake::Brake, desired::Desired, quarantine::Quarantine, repairs::Repairs,
-    settle::InFlight, slots::Slots,
+    actual::Actual,
+    batch::Deletes,
+    brake::Brake,
+    desired::Desired,
+    quarantine::Quarantine,
+    repairs::Repairs,
+    settle::{InFlight, Unclear},
+    slots::Slots,
 };
 use crate::{
     AdapterError, ErrorKind, Key, Layout, Plan, Record, RecordId, Rejection, Settings, Side,
@@ -77,14 +83,16 @@ pub struct Engine<L: Layout> {
     damaged: BTreeSet<Slot>,
     brake: Brake,
     /// Deletes that are wanted and not handed out, by slot.
-    held: BTreeMap<Slot, usize>,
-    held_total: usize,
+    held: BTreeMap<Slot, Deletes>,
+    held_total: Deletes,
     /// Slots whose surplus stays for another reason than the brake: a rejected service may own it, or its live
     /// successors are not there.
     kept: BTreeSet<Slot>,
-    /// Records that should be in each slot, and their sum.
-    wanted: BTreeMap<Slot, usize>,
-    wanted_total: usize,
+    /// Owned records in each slot that are wanted, and their sum.
+    matched: BTreeMap<Slot, usize>,
+    matched_total: usize,
+    /// Slots that were written without a clear answer and not read since.
+    unclear: BTreeMap<Slot, Unclear>,
     blocked: BTreeMap<Slot, Vec<RecordId>>,
     refused: BTreeMap<Slot, Vec<(Key, Rejection)>>,
     in_flight: InFlight<L::Record>,
@@ -133,10 +141,11 @@ impl<L: Layout> Engine<L> {
             damaged: BTreeSet::new(),
             brake: Brake::new(settings.brake.clone()),
             held: BTreeMap::new(),
-            held_total: 0,
+            held_total: Deletes::default(),
             kept: BTreeSet::new(),
-            wanted: BTreeMap::new(),
-            wanted_total: 0,
+            matched: BTreeMap::new(),
+            matched_total: 0,
+            unclear: BTreeMap::new(),
             blocked: BTreeMap::new(),
             refused: BTreeMap::new(),
             in_flight: InFlight::default(),
@@ -170,10 +179,10 @@ impl<L: Layout> Engine<L> {
     }
 
     /// A person confirms the deletes that the brake holds back.
-    pub fn release_brake(&mut self, now: Duration) {
-        let owned = self.actual.counts().owned;
+    pub fn release_brake(&mut self) {
         let was_engaged = self.brake.status(0).engaged;
-        self.brake.release(now, self.held_total, owned);
+        let (remaining, _) = self.after_deletes();
+        self.brake.release(remaining);
         if was_engaged {
             self.notices.push(Notice::Brake(false));
         }
@@ -215,7 +224,7 @@ impl<L: Layout> Engine<L> {
             in_flight: self.in_flight.ops(),
             blocked: self.blocked.values().map(Vec::len).sum(),
             quarantined: self.quarantine.len(),
-            brake: self.brake.status(self.held_total),
+            brake: self.brake.status(self.held_total.all),
             last_lag: self.last_lag,
             ..SyncStatus::default()
         };
@@ -251,7 +260,7 @@ impl<L: Layout> Engine<L> {
             let surplus = self.deletable(slot, &found);
             plan.ops.extend(found.difference.puts);
             if let Some(authority) = &authority {
-                deletes += surplus.len();
+                deletes += Deletes::of(&surplus).owned;
                 let ops = surplus
                     .into_iter()
                     .map(|held| compare::delete(slot, held, authority));
@@ -272,7 +281,9 @@ impl<L: Layout> Engine<L> {
         let owned = self.actual.counts().owned;
         let mut brake = Brake::new(self.settings.brake.clone());
         brake.observe(now, owned, owned);
-        plan.brake = !brake.allows(deletes, (owned + creates).saturating_sub(deletes));
+        let remaining = owned.saturating_sub(deletes);
+        brake.allows(deletes, remaining, remaining + creates);
+        plan.brake = brake.status(deletes).engaged;
         plan
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Record, RecordId, Slot};
+use crate::{HeldRecord, Record, RecordId, Slot, Standing};
 
 /// One conditional write to one record.
 ///
@@ -41,6 +41,7 @@ pub enum Action<R: Record> {
 pub struct Deletion<R: Record> {
     record: Arc<R>,
     expected: R::Version,
+    standing: Standing,
 }
 
 /// Proof that the desired side was listed completely and the actual side authoritatively.
@@ -60,8 +61,12 @@ impl Authority {
 }
 
 impl<R: Record> Deletion<R> {
-    pub(crate) fn new(record: Arc<R>, expected: R::Version, _proof: &Authority) -> Self {
-        Self { record, expected }
+    pub(crate) fn new(held: HeldRecord<R>, _proof: &Authority) -> Self {
+        Self {
+            record: held.record,
+            expected: held.version,
+            standing: held.standing,
+        }
     }
 
     /// The record as it was last seen.
@@ -92,6 +97,19 @@ impl<R: Record> Op<R> {
     /// Whether the operation deletes.
     pub fn is_delete(&self) -> bool {
         matches!(self.action, Action::Delete(_))
+    }
+
+    /// Whether one more record is ours after it.
+    pub(crate) fn makes_owned(&self) -> bool {
+        matches!(
+            self.action,
+            Action::Create(_) | Action::Update { adopts: true, .. }
+        )
+    }
+
+    /// Whether one record less is ours after it.
+    pub(crate) fn takes_owned(&self) -> bool {
+        matches!(&self.action, Action::Delete(deletion) if deletion.standing == Standing::Ours)
     }
 
     /// What it is called in logs and metrics.
@@ -139,6 +157,7 @@ impl<R: Record> Clone for Deletion<R> {
         Self {
             record: Arc::clone(&self.record),
             expected: self.expected.clone(),
+            standing: self.standing,
         }
     }
 }

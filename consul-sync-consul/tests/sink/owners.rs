@@ -39,7 +39,11 @@ async fn fault_o03_of_two_clusters_with_one_id_the_first_holds_it_and_the_other_
     // With fresh eyes the other has nothing to do, whether it wants it or not.
     let held = theirs.read(&[slot("web")]).await.unwrap().remove(0).1;
     assert_eq!(held.records[0].standing, Standing::Foreign);
-    assert!(planned(&theirs, std::slice::from_ref(&web)).await.is_empty());
+    assert!(
+        planned(&theirs, std::slice::from_ref(&web))
+            .await
+            .is_empty()
+    );
     assert!(planned(&theirs, &[]).await.is_empty());
 
     // What the first gives up is free.

@@ -21,7 +21,7 @@ const EVENTS_A_TURN: usize = 4096;
 const SLOTS_A_READ: usize = 64;
 /// Pauses after a call that failed as a whole.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 type SourceItem = Result<Event<Key, Arc<Service>>, SourceError>;
 type SourceStream = BoxStream<'static, SourceItem>;
@@ -229,7 +229,7 @@ impl<S: Source, K: Sink> Turn<S, K> {
     }
 
     pub(super) fn release_brake(&mut self) {
-        self.engine.release_brake(self.now());
+        self.engine.release_brake();
         self.observer.brake(&self.engine.status().brake);
     }
 
@@ -276,9 +276,9 @@ impl<S: Source, K: Sink> Turn<S, K> {
     }
 }
 
-/// Whether trying again at once would only repeat a failure.
+/// Whether trying again at once would only repeat a failure. What was refused is not tried again at once.
 fn needs_pause(report: &BatchReport) -> bool {
-    report.written() == 0 && report.unknown + report.skipped + report.stale > 0
+    report.written() + report.refused == 0 && report.unknown + report.skipped + report.stale > 0
 }
 
 fn ended() -> AdapterError {

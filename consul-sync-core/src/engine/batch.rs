@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Engine, Notice, compare, compare::Comparison};
-use crate::{Cost, HeldRecord, Layout, Op, Reason, Record, Rejection, Slot};
+use crate::{Cost, HeldRecord, Layout, Op, Reason, Record, Rejection, Slot, Standing};
 
 /// Operations for one call of [`Sink::apply`](crate::Sink::apply), within the layout's limits.
 #[derive(Debug)]
@@ -41,6 +41,14 @@ enum Added {
     TooLarge,
 }
 
+/// Deletes that are wanted and not handed out.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Deletes {
+    pub(super) all: usize,
+    /// Those of records that are ours: the brake counts no others.
+    pub(super) owned: usize,
+}
+
 /// A slot with deletes, which wait until every due slot was compared.
 struct Wanting<R: Record> {
     slot: Slot,
@@ -64,9 +72,7 @@ impl<L: Layout> Engine<L> {
             self.touch(&slot, None);
         }
         let owned = self.actual.counts().owned;
-        let deletes = self.in_flight.deletes();
-        self.brake
-            .observe(now, owned.saturating_sub(deletes), self.wanted_total);
+        self.brake.observe(now, owned, self.matched_total);
         let mut draft = Draft::new(self.layout.limits());
         loop {
             let wanting = self.fill(&mut draft, now);
@@ -108,7 +114,7 @@ impl<L: Layout> Engine<L> {
             let mut found = self.compare(&slot, now);
             self.note(&slot, &found);
             let surplus = self.deletable(&slot, &found);
-            self.hold(&slot, surplus.len());
+            self.hold(&slot, Deletes::of(&surplus));
             if surplus.len() < found.difference.surplus.len() {
                 self.kept.insert(slot.clone());
             } else {
@@ -157,18 +163,36 @@ impl<L: Layout> Engine<L> {
         if self.authority().is_none() {
             return false;
         }
+        let (remaining, expected) = self.after_deletes();
         let creates = draft.ops.iter().filter(|op| op.makes_owned()).count();
-        let owned = self.actual.counts().owned + self.in_flight.creates() + creates;
-        let gone = self.in_flight.deletes() + self.held_total;
+        let deletes = draft.ops.iter().filter(|op| op.takes_owned()).count();
         let was_engaged = self.brake.status(0).engaged;
-        let allowed = self
-            .brake
-            .allows(self.held_total, owned.saturating_sub(gone));
+        let allowed = self.brake.allows(
+            self.held_total.all,
+            remaining.saturating_sub(deletes),
+            (expected + creates).saturating_sub(deletes),
+        );
         let is_engaged = self.brake.status(0).engaged;
         if was_engaged != is_engaged {
             self.notices.push(Notice::Brake(is_engaged));
         }
         allowed
+    }
+
+    /// How many records remain ours when every delete that is under way, without an answer or held back is done: for
+    /// certain, and with the creates that are under way or without an answer.
+    pub(super) fn after_deletes(&self) -> (usize, usize) {
+        let owned = self.actual.counts().owned;
+        let unclear = self.unclear.values();
+        let (creates, deletes) = unclear.fold((0, 0), |(creates, deletes), unclear| {
+            (creates + unclear.creates, deletes + unclear.deletes)
+        });
+        let gone = self.in_flight.deletes() + deletes + self.held_total.owned;
+        let made = self.in_flight.creates() + creates;
+        (
+            owned.saturating_sub(gone),
+            (owned + made).saturating_sub(gone),
+        )
     }
 
     fn add_deletes(&mut self, draft: &mut Draft<L::Record>, wanting: Wanting<L::Record>) {
@@ -182,15 +206,18 @@ impl<L: Layout> Engine<L> {
         } = wanting;
         let count = surplus.len();
         let mut taken = 0;
+        let mut left = Deletes::of(&surplus);
         for held in surplus {
             let op = compare::delete(&slot, held, &authority);
+            let is_owned = op.takes_owned();
             if !matches!(draft.add(op, &self.layout).0, Added::Yes) {
                 break;
             }
             taken += 1;
+            left.all -= 1;
+            left.owned -= usize::from(is_owned);
         }
-        self.brake.spend(taken);
-        self.hold(&slot, count - taken);
+        self.hold(&slot, left);
         if taken > 0 {
             self.slots.hand_out(&slot, since, taken < count);
         } else {
@@ -208,8 +235,8 @@ impl<L: Layout> Engine<L> {
             let is_wanted = |want: &std::sync::Arc<L::Record>| want.id().cmp(id);
             found.desired.binary_search_by(is_wanted).is_ok() || self.actual.get(slot, id).is_some()
         });
-        let before = count(&mut self.wanted, slot, found.desired.len());
-        self.wanted_total = self.wanted_total + found.desired.len() - before;
+        let before = count(&mut self.matched, slot, difference.matched);
+        self.matched_total = self.matched_total + difference.matched - before;
         set_or_remove(&mut self.blocked, slot, difference.blocked.clone());
         let known = self.refused.get(slot).map_or(&[][..], Vec::as_slice);
         if known != found.refused {
@@ -229,16 +256,25 @@ impl<L: Layout> Engine<L> {
         self.actual.know(slot, &found.desired);
     }
 
-    fn hold(&mut self, slot: &Slot, deletes: usize) {
-        let before = count(&mut self.held, slot, deletes);
-        self.held_total = self.held_total + deletes - before;
+    fn hold(&mut self, slot: &Slot, deletes: Deletes) {
+        let before = if deletes.all == 0 {
+            self.held.remove(slot)
+        } else {
+            self.held.insert(slot.clone(), deletes)
+        };
+        let before = before.unwrap_or_default();
+        self.held_total.all = self.held_total.all + deletes.all - before.all;
+        self.held_total.owned = self.held_total.owned + deletes.owned - before.owned;
     }
 }
 
-impl<R: Record> Op<R> {
-    /// Whether one more record is ours after it.
-    pub(super) fn makes_owned(&self) -> bool {
-        matches!(self.verb(), "create" | "adopt")
+impl Deletes {
+    pub(super) fn of<R: Record>(surplus: &[HeldRecord<R>]) -> Self {
+        let ours = |held: &&HeldRecord<R>| held.standing == Standing::Ours;
+        Self {
+            all: surplus.len(),
+            owned: surplus.iter().filter(ours).count(),
+        }
     }
 }
 

@@ -1,17 +1,40 @@
 //! The brake: too many owned records vanishing at once is taken for a fault of the source, not for its wish.
+//!
+//! # The bound (invariant I-S6)
+//!
+//! At every moment, however the answers of the sink turn out, at least `peak - max(floor, share of peak)` records of ours
+//! remain of all that is not gone by somebody else's hand. The peak is the number of records that would be missed:
+//!
+//! ```text
+//! peak = owned                                                   when the sink was listed first
+//! peak = min(highest owned in the window, max(peak before, matched))     from then on
+//! ```
+//!
+//! `owned` is what the sink is known to hold of ours, and `matched` the part of it that is wanted. So:
+//!
+//! - What is created to replace something is no peak while both are there: replacing one for one never engages.
+//! - What is not wanted any more counts for as long as it is there. Whatever holds its deletes back (the brake itself, a
+//!   side that is incomplete, a service that is rejected), time alone makes them no less of a loss.
+//! - A loss, by whomever, is the normal state once it has lasted for the window.
+//! - Deletes count as done from the moment they are handed out until an answer or a read says otherwise; creates
+//!   count only once they are answered. Deletes that need creates under way to stay within the bound wait for their
+//!   answers, and that alone does not engage the brake.
+//! - A person's word lowers the peak to what then remains. It holds until more of what is there is wanted.
+//!
+//! A process that starts knows of no highest number before its own: each start may lose a share anew.
 
 use std::{collections::VecDeque, time::Duration};
 
 use crate::{BrakeSettings, BrakeStatus};
 
-/// Decides whether deletes may go on, from the highest number of owned records within a window.
+/// Decides whether deletes may go on, from the number of records that would be missed.
 #[derive(Debug)]
 pub(crate) struct Brake {
     settings: BrakeSettings,
-    /// Times and counts, counts falling from front to back: the front is the highest within the window.
-    peaks: VecDeque<(Duration, usize)>,
-    /// Deletes that a person has confirmed and that were not handed out yet.
-    pardoned: usize,
+    /// The number of records that would be missed; `None` until the first look.
+    peak: Option<usize>,
+    /// Times and numbers of owned records, falling from front to back: the front is the highest within the window.
+    owned: VecDeque<(Duration, usize)>,
     engaged: bool,
 }
 
@@ -19,72 +42,56 @@ impl Brake {
     pub(crate) fn new(settings: BrakeSettings) -> Self {
         Self {
             settings,
-            peaks: VecDeque::new(),
-            pardoned: 0,
+            peak: None,
+            owned: VecDeque::new(),
             engaged: false,
         }
     }
 
-    /// Takes note of the number of owned records, without those whose deletes are under way, and of how many are
-    /// wanted. What is there beyond the wanted is being replaced and is no peak, except at the start, when it is all
-    /// that is known of before. While deletes are stopped nothing is forgotten: time alone does not release them.
-    pub(crate) fn observe(&mut self, now: Duration, owned: usize, wanted: usize) {
-        let level = if self.peaks.is_empty() {
-            owned
-        } else {
-            owned.min(wanted)
-        };
-        let owned = level.saturating_sub(self.pardoned);
-        if self.engaged && self.peaks.front().is_some_and(|(_, peak)| *peak >= owned) {
-            return;
+    /// Takes note of how many records are known to be ours, whatever is under way, and how many of these are wanted.
+    pub(crate) fn observe(&mut self, now: Duration, owned: usize, matched: usize) {
+        while self.owned.back().is_some_and(|(_, count)| *count < owned) {
+            self.owned.pop_back();
         }
-        while self.peaks.back().is_some_and(|(_, count)| *count < owned) {
-            self.peaks.pop_back();
+        if self.owned.back().is_none_or(|(_, count)| *count > owned) {
+            self.owned.push_back((now, owned));
         }
-        if self.peaks.back().is_none_or(|(_, count)| *count > owned) {
-            self.peaks.push_back((now, owned));
-        }
-        // A peak is over when the next, lower one has lasted for the whole window.
+        // A number is over when the next, lower one has lasted for the whole window.
         while self
-            .peaks
+            .owned
             .get(1)
             .is_some_and(|(since, _)| now.saturating_sub(*since) >= self.settings.window)
         {
-            self.peaks.pop_front();
+            self.owned.pop_front();
         }
+        let highest = self.owned.front().map_or(owned, |(_, count)| *count);
+        let peak = self
+            .peak
+            .map_or(owned, |before| highest.min(before.max(matched)));
+        self.peak = Some(peak);
     }
 
     /// The fewest owned records that may remain.
     pub(crate) fn least(&self) -> usize {
-        let peak = self.peaks.front().map_or(0, |(_, count)| *count);
+        let peak = self.peak.unwrap_or(0);
         let share = usize::from(self.settings.share.min(100));
         // The quotient and the rest apart, so that no count can overflow.
         let by_share = peak / 100 * share + peak % 100 * share / 100;
         peak - by_share.max(self.settings.floor).min(peak)
     }
 
-    /// Whether this many deletes may be done, when that leaves `remaining` owned records. Remembers the answer.
-    pub(crate) fn allows(&mut self, deletes: usize, remaining: usize) -> bool {
-        let allowed = deletes <= self.pardoned || remaining >= self.least();
-        self.engaged = deletes > 0 && !allowed;
-        if deletes == 0 {
-            self.pardoned = 0;
-        }
-        allowed
+    /// Whether this many deletes may be done, when that leaves `remaining` records of ours for certain and `expected` with
+    /// the creates that are under way. Remembers whether the deletes are stopped or only wait for those creates.
+    pub(crate) fn allows(&mut self, deletes: usize, remaining: usize, expected: usize) -> bool {
+        let least = self.least();
+        self.engaged = deletes > 0 && expected < least;
+        remaining >= least
     }
 
-    /// Takes note of deletes handed out.
-    pub(crate) fn spend(&mut self, deletes: usize) {
-        self.pardoned = self.pardoned.saturating_sub(deletes);
-    }
-
-    /// A person confirms the deletes that are held; afterwards the smaller number is the normal one.
-    pub(crate) fn release(&mut self, now: Duration, held: usize, owned: usize) {
-        if self.engaged {
-            self.pardoned = held;
-            self.engaged = false;
-            self.peaks.clear();
-            self.peaks.push_back((now, owned.saturating_sub(held)));
+    /// A person confirms the deletes that are held; afterwards what remains is the normal number.
+    pub(crate) fn release(&mut self, remaining: usize) {
+        if std::mem::take(&mut self.engaged) {
+            self.peak = Some(remaining);
         }
     }
 
@@ -114,14 +121,19 @@ mod tests {
         Duration::from_secs(secs)
     }
 
+    /// Whether deletes that leave this many may be done while nothing is created.
+    fn allows(brake: &mut Brake, deletes: usize, remaining: usize) -> bool {
+        brake.allows(deletes, remaining, remaining)
+    }
+
     #[test]
     fn losing_more_than_the_share_and_more_than_the_floor_engages() {
         let mut brake = brake(15, 10);
         brake.observe(at(0), 1000, 1000);
-        assert!(brake.allows(150, 850));
-        assert!(!brake.allows(151, 849));
+        assert!(allows(&mut brake, 150, 850));
+        assert!(!allows(&mut brake, 151, 849));
         assert!(brake.status(151).engaged);
-        assert!(brake.allows(150, 850), "the source recovered");
+        assert!(allows(&mut brake, 150, 850), "the source recovered");
         assert!(!brake.status(0).engaged);
     }
 
@@ -129,8 +141,8 @@ mod tests {
     fn a_small_catalog_may_lose_up_to_the_floor() {
         let mut brake = brake(15, 10);
         brake.observe(at(0), 12, 12);
-        assert!(brake.allows(10, 2));
-        assert!(!brake.allows(11, 1));
+        assert!(allows(&mut brake, 10, 2));
+        assert!(!allows(&mut brake, 11, 1));
     }
 
     #[test]
@@ -149,9 +161,30 @@ mod tests {
         let mut brake = brake(15, 10);
         brake.observe(at(0), 1000, 1000);
         brake.observe(at(1), 1000, 0);
-        assert!(!brake.allows(1000, 0));
+        assert!(!allows(&mut brake, 1000, 0));
         brake.observe(at(10_000), 1000, 0);
-        assert!(!brake.allows(1000, 0));
+        assert!(!allows(&mut brake, 1000, 0));
+    }
+
+    #[test]
+    fn time_alone_makes_no_loss_smaller_that_something_else_than_the_brake_holds_back() {
+        let mut brake = brake(15, 10);
+        // A process that starts: nothing is wanted before the source was listed.
+        brake.observe(at(0), 1000, 0);
+        brake.observe(at(10_000), 1000, 0);
+        assert!(!allows(&mut brake, 1000, 0));
+    }
+
+    #[test]
+    fn what_others_remove_and_we_repair_makes_up_for_no_loss() {
+        let mut brake = brake(15, 10);
+        brake.observe(at(0), 100, 100);
+        // The source loses half; then somebody removes the other half, which is repaired.
+        brake.observe(at(1), 100, 50);
+        brake.observe(at(2), 50, 0);
+        brake.observe(at(3), 100, 50);
+        brake.observe(at(10_000), 100, 50);
+        assert!(!allows(&mut brake, 50, 50));
     }
 
     #[test]
@@ -159,27 +192,47 @@ mod tests {
         let mut brake = brake(15, 10);
         brake.observe(at(0), 100, 100);
         brake.observe(at(1), 200, 100);
-        assert!(brake.allows(100, 100));
+        assert!(allows(&mut brake, 100, 100));
     }
 
     #[test]
-    fn a_confirmed_loss_goes_through_once() {
+    fn deletes_wait_for_the_answer_of_the_creates_that_make_up_for_them() {
+        let mut brake = brake(15, 10);
+        brake.observe(at(0), 100, 100);
+        assert!(!brake.allows(100, 0, 100));
+        assert!(!brake.status(100).engaged, "that is no alarm");
+        assert!(!brake.allows(100, 0, 84));
+        assert!(brake.status(100).engaged);
+    }
+
+    #[test]
+    fn a_confirmed_loss_goes_through_however_often_it_must_be_tried() {
         let mut brake = brake(15, 10);
         brake.observe(at(0), 1000, 1000);
-        assert!(!brake.allows(600, 400));
-        brake.release(at(1), 600, 1000);
+        assert!(!allows(&mut brake, 600, 400));
+        brake.release(400);
+        brake.observe(at(2), 1000, 400);
+        assert!(allows(&mut brake, 600, 400));
+        assert!(!allows(&mut brake, 661, 339), "and nothing beyond it");
+        brake.observe(at(3), 400, 400);
+        assert!(allows(&mut brake, 60, 340), "400 is the new normal");
+        assert!(!allows(&mut brake, 61, 339));
+    }
+
+    #[test]
+    fn a_confirmation_ends_when_the_source_wants_more_of_what_is_there() {
+        let mut brake = brake(15, 10);
+        brake.observe(at(0), 1000, 1000);
+        assert!(!allows(&mut brake, 600, 400));
+        brake.release(400);
         brake.observe(at(2), 1000, 1000);
-        assert!(brake.allows(600, 400));
-        brake.spend(600);
-        brake.observe(at(2), 400, 400);
-        assert!(brake.allows(60, 340), "400 is the new normal");
-        assert!(!brake.allows(61, 339), "the pardon is spent");
+        assert!(!allows(&mut brake, 600, 400));
     }
 
     #[test]
     fn a_share_of_a_hundred_percent_never_engages() {
         let mut brake = brake(100, 0);
         brake.observe(at(0), 1_000_000, 1_000_000);
-        assert!(brake.allows(1_000_000, 0));
+        assert!(allows(&mut brake, 1_000_000, 0));
     }
 }

@@ -34,6 +34,14 @@ impl<L: Layout> Engine<L> {
         difference
             .surplus
             .retain(|held| !self.quarantine.holds(slot, &held.record, now));
+        // What was refused before comes last: what follows a refusal in its slot is not done (I-L3).
+        let was_refused = |record: &L::Record| self.quarantine.knows(slot, record.id());
+        difference
+            .puts
+            .sort_by_key(|op| was_refused(op.record().as_ref()));
+        difference
+            .surplus
+            .sort_by_key(|held| was_refused(held.record.as_ref()));
         Comparison {
             desired: placed.records,
             difference,
@@ -94,6 +102,6 @@ impl<L: Layout> Engine<L> {
 pub(super) fn delete<R: Record>(slot: &Slot, held: HeldRecord<R>, authority: &Authority) -> Op<R> {
     Op {
         slot: slot.clone(),
-        action: Action::Delete(Deletion::new(held.record, held.version, authority)),
+        action: Action::Delete(Deletion::new(held, authority)),
     }
 }

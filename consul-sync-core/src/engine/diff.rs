@@ -28,6 +28,8 @@ pub(crate) struct Difference<R: Record> {
     pub(crate) orphans: Vec<RecordId>,
     /// Records that are as they should be.
     pub(crate) unchanged: usize,
+    /// Records of ours that are wanted, as they should be or not.
+    pub(crate) matched: usize,
     /// Pairs of records that were compared.
     pub(crate) comparisons: usize,
 }
@@ -45,6 +47,7 @@ pub(crate) fn difference<R: Record>(
         blocked: Vec::new(),
         orphans: Vec::new(),
         unchanged: 0,
+        matched: 0,
         comparisons: 0,
     };
     let (mut wants, mut haves) = (desired.iter().peekable(), held.iter().peekable());
@@ -102,6 +105,7 @@ impl<R: Record> Difference<R> {
             }
             Standing::Orphan => true,
             Standing::Ours => {
+                self.matched += 1;
                 if Arc::ptr_eq(want, &have.record) || *want == have.record {
                     self.unchanged += 1;
                     return;

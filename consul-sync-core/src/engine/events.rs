@@ -93,6 +93,9 @@ impl<L: Layout> Engine<L> {
             Meanwhile::Shown => !is_other,
             Meanwhile::Doubted => false,
         };
+        if is_known {
+            self.unclear.remove(slot);
+        }
         let lanes = self.lanes(slot);
         self.slots.read_answered(slot, is_known, &lanes);
     }

@@ -63,6 +63,13 @@ impl<R: Record> Quarantine<R> {
             .is_some_and(|refusal| now < refusal.until && refusal.record == *record)
     }
 
+    /// Whether the record was refused, now or before.
+    pub(crate) fn knows(&self, slot: &Slot, id: &RecordId) -> bool {
+        self.slots
+            .get(slot)
+            .is_some_and(|refusals| refusals.contains_key(id))
+    }
+
     /// The record was written after all.
     pub(crate) fn clear(&mut self, slot: &Slot, id: &RecordId) {
         self.retain(slot, |known| known != id);

@@ -15,8 +15,16 @@ pub(super) struct InFlight<R: Record> {
     next: u64,
     batches: BTreeMap<BatchId, (Vec<Op<R>>, Duration)>,
     ops: usize,
+    /// Records that become ours, and records that are ours no more.
     creates: usize,
     deletes: usize,
+}
+
+/// Operations of one slot without a clear answer, for the brake.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unclear {
+    pub(super) creates: usize,
+    pub(super) deletes: usize,
 }
 
 impl<R: Record> Default for InFlight<R> {
@@ -37,7 +45,7 @@ impl<R: Record> InFlight<R> {
         self.next += 1;
         self.ops += ops.len();
         self.creates += ops.iter().filter(|op| op.makes_owned()).count();
-        self.deletes += ops.iter().filter(|op| op.is_delete()).count();
+        self.deletes += ops.iter().filter(|op| op.takes_owned()).count();
         self.batches.insert(id, (ops, now));
         id
     }
@@ -46,7 +54,7 @@ impl<R: Record> InFlight<R> {
         let (ops, since) = self.batches.remove(&id)?;
         self.ops -= ops.len();
         self.creates -= ops.iter().filter(|op| op.makes_owned()).count();
-        self.deletes -= ops.iter().filter(|op| op.is_delete()).count();
+        self.deletes -= ops.iter().filter(|op| op.takes_owned()).count();
         Some((ops, since))
     }
 
@@ -110,11 +118,20 @@ impl<L: Layout> Engine<L> {
         report: &mut BatchReport,
     ) {
         report.count(op, &outcome);
+        if matches!(outcome, Outcome::Unknown) {
+            let unclear = self.unclear.entry(op.slot.clone()).or_default();
+            unclear.creates += usize::from(op.makes_owned());
+            unclear.deletes += usize::from(op.takes_owned());
+        }
         match outcome {
             // Nothing else writes to the table of a slot that is busy: it shows what the operation was computed from.
             Outcome::Written(version) => {
                 self.quarantine.clear(&op.slot, op.id());
                 self.actual.put(&op.slot, Arc::clone(op.record()), version);
+                if op.makes_owned() {
+                    *self.matched.entry(op.slot.clone()).or_default() += 1;
+                    self.matched_total += 1;
+                }
             }
             Outcome::Deleted => {
                 self.quarantine.clear(&op.slot, op.id());

@@ -54,7 +54,7 @@ fn a_confirmation_is_for_the_deletes_that_a_person_saw() {
     world.upsert(many("default/a", 1, 10));
     world.pump();
     assert_eq!(world.engine.status().brake.held_deletes, 40);
-    world.engine.release_brake(world.now);
+    world.engine.release_brake();
     let batch = world
         .engine
         .next_batch(world.now)
@@ -76,7 +76,7 @@ fn a_confirmation_ends_when_its_deletes_are_wanted_no_more() {
     world.upsert(many("default/a", 1, 20));
     world.pump();
     assert_eq!(world.engine.status().brake.held_deletes, 80);
-    world.engine.release_brake(world.now);
+    world.engine.release_brake();
     world.upsert(many("default/a", 1, 100));
     world.pump();
     world.upsert(many("default/a", 1, 30));
@@ -93,7 +93,7 @@ fn a_confirmation_of_nothing_is_no_licence() {
     world.upsert(many("default/a", 1, 90));
     world.pump();
     assert_eq!(sink.ids("a").len(), 90);
-    world.engine.release_brake(world.now);
+    world.engine.release_brake();
     world.upsert(many("default/a", 1, 80));
     world.pump();
     assert_eq!(sink.ids("a").len(), 90, "twenty of the window's hundred");
@@ -207,7 +207,7 @@ proptest! {
                     if brake.engaged {
                         levels = vec![(world.now, world.ours().len() - brake.held_deletes)];
                     }
-                    world.engine.release_brake(world.now);
+                    world.engine.release_brake();
                 }
             }
             // A count is over when the next one has lasted for the whole window.
@@ -227,7 +227,7 @@ proptest! {
             let level = world.ours().len().min(wanted.iter().sum());
             levels.push((world.now, level));
         }
-        world.engine.release_brake(world.now);
+        world.engine.release_brake();
         world.pump();
         prop_assert_eq!(world.ours().len(), wanted.iter().sum::<usize>());
     }

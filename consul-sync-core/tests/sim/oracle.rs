@@ -1,4 +1,4 @@
-//! The rules, checked at every batch and every write.
+//! What the running process was told of both sides, and which rules it broke.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,31 +6,55 @@ use std::{
 };
 
 use consul_sync_core::{
-    Event, Key, Layout, Op, Record, RecordId, Service, Slot, Standing, testing::MemoryRecord,
+    BrakeSettings, Event, Held, Key, Layout, Op, Outcome, Record, RecordId, Service, Slot,
+    Standing,
+    testing::{MemoryLayout, MemoryRecord},
 };
-
 use tokio::time::Instant;
 
-use crate::world::{State, World};
+use crate::{catalog::Catalog, loss::Loss, world::lay_out};
+
+pub(crate) type Place = (Slot, RecordId);
+pub(crate) type Wanted = BTreeMap<RecordId, Arc<MemoryRecord>>;
 
 /// What the running process was told, and which rules it broke.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Oracle {
     pub(crate) violations: Vec<String>,
+    brake: BrakeSettings,
     /// The services that the source has upserted and not removed since.
-    pub(crate) told: BTreeMap<Key, Service>,
+    told: BTreeMap<Key, (Slot, Arc<Service>)>,
     listed: BTreeSet<Key>,
-    /// Keys that are rejected and have no value.
-    rejected: BTreeSet<Key>,
+    /// Keys that are rejected and have no value, and since when.
+    pub(crate) rejected: BTreeMap<Key, Instant>,
     is_listing: bool,
     pub(crate) source: Knowledge,
     pub(crate) sink: Knowledge,
-    /// Records that follow from anything this process was told: by slot, id and content.
-    known: BTreeSet<(Slot, String)>,
-    /// The ids of those records.
-    wanted: BTreeSet<(Slot, RecordId)>,
+    /// What follows from `told`.
+    pub(crate) desired: BTreeMap<Slot, Wanted>,
+    /// What followed earlier in this moment.
+    pub(crate) recent: Vec<(Slot, Wanted)>,
+    moment: Option<Instant>,
+    /// Records that followed from anything this process was told.
+    pub(crate) wanted: BTreeSet<Place>,
+    /// What the sink has shown: whose, and whether it is live.
+    pub(crate) shown: BTreeMap<Slot, BTreeMap<RecordId, (Standing, bool)>>,
+    shown_slots: BTreeSet<Slot>,
+    /// Slots written or read since the sink's listing began.
+    written: BTreeSet<Slot>,
+    /// Slots with operations that were not answered.
+    pub(crate) under_way: BTreeMap<Slot, usize>,
+    /// Records whose delete was handed out, until an answer or a read tells what became of it.
+    pub(crate) vanishing: BTreeSet<Place>,
     /// Slots of which an answer was unclear, and that were not read since.
     pub(crate) unclear: BTreeSet<Slot>,
+    /// Batches that were not answered, and how many there may be.
+    pub(crate) batches: usize,
+    concurrency: usize,
+    /// The process stands still until then.
+    pub(crate) frozen: Option<Instant>,
+    pub(crate) loss: Loss,
+    stood_since: Option<Instant>,
 }
 
 /// Whether one side is known completely.
@@ -41,7 +65,7 @@ pub(crate) struct Knowledge {
 }
 
 impl Knowledge {
-    pub(crate) fn gain(&mut self) {
+    fn gain(&mut self) {
         self.is_complete = true;
     }
 
@@ -53,27 +77,51 @@ impl Knowledge {
 
     /// Whether a delete that is sent now may stand on it. A batch that was handed out is sent in the same moment, but an
     /// event of that moment may be taken before.
-    fn holds(self) -> bool {
+    pub(crate) fn holds(self) -> bool {
         self.is_complete || self.lost_at == Some(Instant::now())
     }
 }
 
-/// What was known when a batch was handed out.
-pub(crate) struct Known {
-    desired: BTreeMap<(Slot, RecordId), Arc<MemoryRecord>>,
-}
-
 impl Oracle {
+    pub(crate) fn new(brake: BrakeSettings, concurrency: usize) -> Self {
+        Self {
+            violations: Vec::new(),
+            told: BTreeMap::new(),
+            listed: BTreeSet::new(),
+            rejected: BTreeMap::new(),
+            is_listing: false,
+            source: Knowledge::default(),
+            sink: Knowledge::default(),
+            desired: BTreeMap::new(),
+            recent: Vec::new(),
+            moment: None,
+            wanted: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            shown_slots: BTreeSet::new(),
+            written: BTreeSet::new(),
+            under_way: BTreeMap::new(),
+            vanishing: BTreeSet::new(),
+            unclear: BTreeSet::new(),
+            batches: 0,
+            concurrency,
+            frozen: None,
+            loss: Loss::new(brake.clone()),
+            stood_since: None,
+            brake,
+        }
+    }
+
     /// A new process starts: it was told nothing.
     pub(crate) fn restart(&mut self) {
+        let violations = std::mem::take(&mut self.violations);
         *self = Self {
-            violations: std::mem::take(&mut self.violations),
-            ..Self::default()
+            violations,
+            ..Self::new(self.brake.clone(), self.concurrency)
         };
     }
 
     /// The source said this.
-    pub(crate) fn source_said(&mut self, event: &Event<Key, Arc<Service>>, world: &World) {
+    pub(crate) fn source_said(&mut self, event: &Event<Key, Arc<Service>>, layout: &MemoryLayout) {
         match event {
             Event::RelistStarted => {
                 self.is_listing = true;
@@ -83,139 +131,237 @@ impl Oracle {
             Event::Upserted(key, service) => {
                 self.listed.insert(key.clone());
                 self.rejected.remove(key);
-                self.told.insert(key.clone(), (**service).clone());
-                let slot = world.layout.place(service).unwrap();
-                // Alone and beside any other claim the service's records are the same.
-                for record in world
-                    .layout
-                    .records(&slot, std::slice::from_ref(service))
-                    .records
-                {
-                    self.wanted.insert((slot.clone(), record.id().clone()));
-                    self.known.insert((slot.clone(), format!("{record:?}")));
+                let slot = layout.place(service).unwrap();
+                let now = (slot.clone(), Arc::clone(service));
+                let before = self.told.insert(key.clone(), now);
+                if let Some((left, _)) = before.filter(|(before, _)| *before != slot) {
+                    self.wants(left, layout);
                 }
+                self.wants(slot, layout);
             }
             Event::Removed(key) => {
                 self.rejected.remove(key);
-                self.told.remove(key);
+                if let Some((slot, _)) = self.told.remove(key) {
+                    self.wants(slot, layout);
+                }
             }
             Event::Rejected(key, _) => {
                 self.listed.insert(key.clone());
                 if !self.told.contains_key(key) {
-                    self.rejected.insert(key.clone());
+                    self.rejected.entry(key.clone()).or_insert(Instant::now());
                 }
             }
             Event::RelistDone => {
                 if std::mem::take(&mut self.is_listing) {
-                    let listed = &self.listed;
-                    self.told.retain(|key, _| listed.contains(key));
-                    self.rejected.retain(|key| listed.contains(key));
+                    let told = std::mem::take(&mut self.told);
+                    let mut left = BTreeSet::new();
+                    for (key, (slot, service)) in told {
+                        if self.listed.contains(&key) {
+                            self.told.insert(key, (slot, service));
+                        } else {
+                            left.insert(slot);
+                        }
+                    }
+                    self.rejected.retain(|key, _| self.listed.contains(key));
+                    for slot in left {
+                        self.wants(slot, layout);
+                    }
                     self.source.gain();
                 }
             }
         }
     }
 
+    /// The claims on a slot changed.
+    fn wants(&mut self, slot: Slot, layout: &MemoryLayout) {
+        let now = Instant::now();
+        if self.moment.replace(now) != Some(now) {
+            self.recent.clear();
+        }
+        let claims = self.told.values().filter(|(claimed, _)| *claimed == slot);
+        let claims = claims.map(|(_, service)| Arc::clone(service)).collect();
+        let records = lay_out(layout, &slot, claims);
+        let places = records.keys().map(|id| (slot.clone(), id.clone()));
+        self.wanted.extend(places);
+        let before = if records.is_empty() {
+            self.desired.remove(&slot)
+        } else {
+            self.desired.insert(slot.clone(), records)
+        };
+        self.recent.push((slot, before.unwrap_or_default()));
+    }
+
+    /// What the slot may be wanted to hold: now, and earlier in this moment.
+    pub(crate) fn views<'a>(&'a self, slot: &'a Slot) -> impl Iterator<Item = Option<&'a Wanted>> {
+        let is_fresh = self.moment == Some(Instant::now());
+        let recent = self.recent.iter().filter(move |_| is_fresh);
+        let recent = recent.filter(move |(other, _)| other == slot);
+        let recent = recent.map(|(_, wanted)| Some(wanted));
+        recent.chain(std::iter::once(self.desired.get(slot)))
+    }
+
+    /// The sink said this.
+    pub(crate) fn sink_said(&mut self, event: &Event<Slot, Held<MemoryRecord>>, catalog: &Catalog) {
+        match event {
+            Event::RelistStarted => {
+                self.sink.lose();
+                self.shown_slots.clear();
+                self.written.clear();
+            }
+            Event::Upserted(slot, held) => {
+                self.shown_slots.insert(slot.clone());
+                self.show(slot, held);
+            }
+            Event::Removed(slot) => self.show(slot, &Held::empty()),
+            Event::Rejected(slot, _) => {
+                self.shown_slots.insert(slot.clone());
+            }
+            Event::RelistDone => {
+                let mut unseen: Vec<Slot> = self.shown.keys().cloned().collect();
+                unseen.retain(|slot| !self.shown_slots.contains(slot));
+                for slot in unseen {
+                    self.show(&slot, &Held::empty());
+                }
+                self.sink.gain();
+                let (owned, _) = self.owned_and_matched(catalog);
+                self.loss.starts(owned);
+            }
+        }
+    }
+
+    /// What is shown of a slot with operations under way, or written since the listing began, is not to be believed.
+    fn show(&mut self, slot: &Slot, held: &Held<MemoryRecord>) {
+        if !self.under_way.contains_key(slot) && !self.written.contains(slot) {
+            self.know(slot, held);
+        }
+    }
+
+    fn know(&mut self, slot: &Slot, held: &Held<MemoryRecord>) {
+        let records = held.records.iter();
+        let shown = records.map(|held| {
+            let what = (held.standing, held.record.is_live());
+            (held.record.id().clone(), what)
+        });
+        self.shown.insert(slot.clone(), shown.collect());
+    }
+
+    /// A slot was read.
+    pub(crate) fn read(&mut self, slot: &Slot, held: &Held<MemoryRecord>) {
+        self.unclear.remove(slot);
+        self.vanishing.retain(|(other, _)| other != slot);
+        self.know(slot, held);
+        if !self.sink.is_complete {
+            self.written.insert(slot.clone());
+        }
+    }
+
+    /// A batch was answered, or its call failed.
+    pub(crate) fn answered(
+        &mut self,
+        ops: &[Op<MemoryRecord>],
+        outcomes: Option<&Vec<Outcome<u64>>>,
+    ) {
+        self.batches -= 1;
+        for (at, op) in ops.iter().enumerate() {
+            let place = (op.slot.clone(), op.id().clone());
+            let outcome = outcomes.and_then(|outcomes| outcomes.get(at));
+            match outcome {
+                Some(Outcome::Written(_)) => {
+                    let what = (Standing::Ours, op.record().is_live());
+                    let shown = self.shown.entry(place.0.clone()).or_default();
+                    shown.insert(place.1.clone(), what);
+                }
+                Some(Outcome::Deleted) => {
+                    self.vanishing.remove(&place);
+                    if let Some(shown) = self.shown.get_mut(&place.0) {
+                        shown.remove(&place.1);
+                    }
+                }
+                Some(Outcome::Stale) => {
+                    self.unclear.insert(op.slot.clone());
+                    self.vanishing.remove(&place);
+                }
+                Some(Outcome::Refused(_) | Outcome::Skipped) => {
+                    self.vanishing.remove(&place);
+                }
+                Some(Outcome::Unknown) | None => {
+                    self.unclear.insert(op.slot.clone());
+                }
+            }
+            if let Some(count) = self.under_way.get_mut(&op.slot) {
+                *count -= 1;
+                if *count == 0 {
+                    self.under_way.remove(&op.slot);
+                }
+            }
+            if !self.sink.is_complete {
+                self.written.insert(op.slot.clone());
+            }
+        }
+    }
+
+    /// Records of ours that are there and were shown, and those of them that are wanted.
+    fn owned_and_matched(&self, catalog: &Catalog) -> (usize, usize) {
+        let (mut owned, mut matched) = (0, 0);
+        for (slot, held) in catalog.all() {
+            let id = held.record.id();
+            let shown = self.shown.get(slot).and_then(|shown| shown.get(id));
+            if held.standing == Standing::Ours
+                && shown.is_some_and(|(standing, _)| *standing == Standing::Ours)
+            {
+                owned += 1;
+                let desired = self.desired.get(slot);
+                // Nor does it look at a slot that is being written.
+                let desired = desired.filter(|_| !self.under_way.contains_key(slot));
+                matched += usize::from(desired.is_some_and(|desired| desired.contains_key(id)));
+            }
+        }
+        (owned, matched)
+    }
+
+    /// Records that remain ours when everything that was handed out is carried out, as far as the process can know.
+    pub(crate) fn remaining(&self, catalog: &Catalog) -> usize {
+        let ours = catalog.all();
+        let ours = ours.filter(|(_, held)| held.standing == Standing::Ours);
+        let mut there: BTreeSet<(&Slot, &RecordId)> =
+            ours.map(|(slot, held)| (slot, held.record.id())).collect();
+        for (slot, shown) in &self.shown {
+            let ours = shown.iter();
+            let ours = ours.filter(|(_, (standing, _))| *standing == Standing::Ours);
+            there.extend(ours.map(|(id, _)| (slot, id)));
+        }
+        there
+            .iter()
+            .filter(|(slot, id)| {
+                let place = ((*slot).clone(), (*id).clone());
+                !self.vanishing.contains(&place)
+            })
+            .count()
+    }
+
+    /// Nothing has changed until now since this was last called.
+    pub(crate) fn loss_stands(&mut self, catalog: &Catalog, now: Instant) {
+        let since = self.stood_since.replace(now).unwrap_or(now);
+        let (owned, matched) = self.owned_and_matched(catalog);
+        self.loss.stood(now, owned);
+        let is_frozen = self.frozen.is_some_and(|until| since < until);
+        if self.batches < self.concurrency && !is_frozen {
+            self.loss.wanted(now, since, matched);
+        } else {
+            // A driver whose batches are all under way does not look at what is wanted.
+            self.loss.forget_wanted();
+        }
+    }
+
+    /// A person confirms the deletes that are held back.
+    pub(crate) fn confirmed(&mut self, catalog: &Catalog) {
+        let (_, matched) = self.owned_and_matched(catalog);
+        self.loss.confirmed(matched);
+    }
+
     pub(crate) fn broke(&mut self, rule: &str, what: impl std::fmt::Display) {
         if self.violations.len() < 5 {
             self.violations.push(format!("{rule}: {what}"));
-        }
-    }
-}
-
-impl State {
-    /// A batch was handed out.
-    pub(crate) fn check_batch(&mut self, ops: &[Op<MemoryRecord>], world: &World) -> Known {
-        let told: Vec<Service> = self.oracle.told.values().cloned().collect();
-        let desired = world.records(&told);
-        let limit = world.layout.limits().ops;
-        if ops.is_empty() || ops.len() > limit {
-            let message = format!("{} operations of {limit}", ops.len());
-            self.oracle.broke("limits", message);
-        }
-        let mut deleting = BTreeSet::new();
-        for op in ops {
-            let name = format!("{} {}/{}", op.verb(), op.slot, op.id());
-            if self.oracle.unclear.contains(&op.slot) {
-                self.oracle
-                    .broke("rule 6: not read after an unclear answer", &name);
-            }
-            if op.is_delete() {
-                deleting.insert(op.slot.clone());
-                if !self.oracle.source.holds() || !self.oracle.sink.holds() {
-                    self.oracle
-                        .broke("I-S3, I-S4: delete from weak knowledge", &name);
-                }
-                if desired.contains_key(&(op.slot.clone(), op.id().clone())) {
-                    self.oracle.broke("rule 1: delete of what is wanted", &name);
-                }
-                let origin = op.record().origin();
-                let key = (op.slot.clone(), op.id().clone());
-                let is_stranger = !self.oracle.wanted.contains(&key);
-                let may_be_rejected = is_stranger
-                    && self
-                        .oracle
-                        .rejected
-                        .iter()
-                        .any(|key| Some(&**key.namespace()) == origin);
-                if may_be_rejected {
-                    self.oracle.broke(
-                        "rule 7: delete of a rejected service's last good registration",
-                        &name,
-                    );
-                }
-            } else {
-                if deleting.contains(&op.slot) {
-                    self.oracle.broke("rule 5: delete before put", &name);
-                }
-                let written = (op.slot.clone(), format!("{:?}", op.record()));
-                if !self.oracle.known.contains(&written) {
-                    self.oracle
-                        .broke("I-S2: written from nothing this process was told", &name);
-                }
-            }
-        }
-        Known { desired }
-    }
-
-    /// One operation is applied.
-    pub(crate) fn check_op(&mut self, op: &Op<MemoryRecord>, known: &Known) {
-        let Some(held) = self.catalog.get(&op.slot, op.id()) else {
-            return;
-        };
-        let (standing, record) = (held.standing, Arc::clone(&held.record));
-        let name = format!("{} {}/{}", op.verb(), op.slot, op.id());
-        let expected = match &op.action {
-            consul_sync_core::Action::Create(_) => None,
-            consul_sync_core::Action::Update { expected, .. } => Some(*expected),
-            consul_sync_core::Action::Delete(deletion) => Some(*deletion.expected()),
-        };
-        if standing == Standing::Foreign && expected == Some(held.version) {
-            self.oracle
-                .broke("I-S1: write to somebody else's record", &name);
-        }
-        if !op.is_delete() || expected != Some(held.version) {
-            return;
-        }
-        if standing != Standing::Ours {
-            self.oracle
-                .broke("I-S1: delete of a record that is not ours", &name);
-        }
-        let others_live = self
-            .catalog
-            .slots
-            .get(&op.slot)
-            .into_iter()
-            .flatten()
-            .any(|(id, held)| id != op.id() && held.record.is_live());
-        let wants_live = known.desired.iter().any(|((slot, id), record)| {
-            *slot == op.slot && record.is_live() && !self.is_blocked(slot, id)
-        });
-        if record.is_live() && !others_live && wants_live {
-            self.oracle.broke(
-                "I-S7: a name that has a live instance before and after was emptied",
-                &name,
-            );
         }
     }
 }

@@ -1,35 +1,25 @@
 //! A sink that fails.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use consul_sync_core::{
-    Cost, ErrorKind, Event, Held, Layout, Op, Outcome, Outcomes, Owner, Placed, Reason, Rejection,
-    Service, Sink, SinkError, Slot, WatchStream, testing::MemoryRecord,
+    AdapterError, Cost, ErrorKind, Event, Held, Layout, Op, Outcome, Outcomes, Owner, Placed,
+    Reason, Rejection, Service, Sink, SinkError, Slot, WatchStream, testing::MemoryRecord,
 };
-use futures::{StreamExt, stream};
-use tokio::sync::watch;
+use tokio::{sync::oneshot, time::sleep};
 
-use crate::world::{State, World};
-
-type Item = Result<Event<Slot, Held<MemoryRecord>>, SinkError>;
+use crate::{
+    check::Handed,
+    fault::Fault,
+    stream::{Listing, Side, Told, minutes_from_now, watch},
+    world::{State, World},
+};
 
 #[derive(Debug)]
 pub(crate) struct SimSink(pub(crate) World);
 
-struct Stream {
-    world: World,
-    changes: watch::Receiver<u64>,
-    queue: VecDeque<Item>,
-    phase: Phase,
-}
-
-enum Phase {
-    Start,
-    Listing,
-    /// Followed up to this change.
-    Live(usize),
-}
+struct Actual;
 
 impl Layout for SimSink {
     type Record = MemoryRecord;
@@ -62,182 +52,258 @@ impl Sink for SimSink {
     }
 
     fn watch(&self) -> WatchStream<MemoryRecord> {
-        let stream = Stream {
-            world: self.0.clone(),
-            changes: self.0.changes.subscribe(),
-            queue: VecDeque::new(),
-            phase: Phase::Start,
-        };
-        stream::unfold(stream, |mut stream| async move {
-            let item = stream.next().await;
-            Some((item, stream))
-        })
-        .boxed()
+        watch::<Actual>(&self.0)
     }
 
     async fn read(&self, slots: &[Slot]) -> Result<Vec<(Slot, Held<MemoryRecord>)>, SinkError> {
-        self.0.dawdle(30, 500).await;
-        let answer = {
+        self.0.point().await;
+        let answer: Vec<_> = {
             let mut state = self.0.lock();
-            if state.goes_wrong(15) {
+            if state.faults.strikes(Fault::ReadFails).is_some() {
                 return Err(trouble(ErrorKind::Unavailable));
             }
-            let known = usize::try_from(state.rng.below(10)).unwrap();
-            let count = if state.faults && known == 0 {
-                slots.len() / 2
-            } else {
-                slots.len()
-            };
-            for slot in slots.iter().take(count) {
-                state.oracle.unclear.remove(slot);
-            }
-            slots
-                .iter()
-                .take(count)
-                .map(|slot| (slot.clone(), state.catalog.held(slot)))
+            let is_cut = state.faults.strikes(Fault::ReadIsCut).is_some();
+            let count = slots.len() / if is_cut { 2 } else { 1 };
+            let read = slots.iter().take(count);
+            read.map(|slot| (slot.clone(), state.catalog.held(slot)))
                 .collect()
         };
+        self.0.dawdle(Fault::ReadDawdles, 500).await;
+        self.0.point().await;
+        let mut state = self.0.lock();
+        state.tick();
+        for (slot, held) in &answer {
+            state.oracle.read(slot, held);
+        }
+        state.note(|| format!("read of {slots:?}: {answer:?}"));
         Ok(answer)
     }
 
     async fn apply(&self, ops: &[Op<MemoryRecord>]) -> Result<Outcomes<MemoryRecord>, SinkError> {
-        let known = self.0.lock().check_batch(ops, &self.0);
-        self.0.dawdle(30, 500).await;
-        let (outcomes, is_answered) = {
+        let handed = {
             let mut state = self.0.lock();
-            let applied = match state.rng.below(100) {
-                0..6 if state.faults => 0,
-                6..12 if state.faults => ops.len() / 2,
-                _ => ops.len(),
-            };
-            let is_answered = applied == ops.len() && !state.goes_wrong(8);
-            let mut outcomes = Vec::new();
-            let mut failed: Vec<Slot> = Vec::new();
-            for op in ops.iter().take(applied) {
-                let outcome = one(&mut state, op, &known, &failed);
-                if !matches!(outcome, Outcome::Written(_) | Outcome::Deleted) {
-                    failed.push(op.slot.clone());
-                }
-                outcomes.push(outcome);
-            }
-            for (at, op) in ops.iter().enumerate() {
-                let is_unclear =
-                    matches!(outcomes.get(at), Some(Outcome::Stale | Outcome::Unknown));
-                if !is_answered || is_unclear {
-                    state.oracle.unclear.insert(op.slot.clone());
-                }
-            }
-            (outcomes, is_answered)
+            state.tick();
+            state.check_batch(ops, self.0.layout.limits().ops)
         };
-        self.0.changed();
-        self.0.dawdle(30, 500).await;
-        if is_answered {
-            Ok(outcomes)
+        self.0.point().await;
+        let (answer, answered) = oneshot::channel();
+        let server = Server {
+            world: self.0.clone(),
+            ops: ops.to_vec(),
+            handed,
+        };
+        let is_zombie = {
+            let mut state = self.0.lock();
+            state.requests += 1;
+            state.faults.strikes(Fault::WriteIsAZombie).is_some()
+        };
+        if self.0.has_points() {
+            // Whoever counts points wants them in this very task.
+            let _ = answer.send(server.serve().await);
         } else {
-            Err(trouble(ErrorKind::Timeout))
+            tokio::spawn(async move {
+                let _ = answer.send(server.serve().await);
+            });
         }
+        let outcomes = if is_zombie {
+            self.0.dawdle(Fault::WriteDawdles, 100).await;
+            Err(trouble(ErrorKind::Timeout))
+        } else {
+            let answer = answered.await;
+            answer.unwrap_or_else(|_| Err(trouble(ErrorKind::Unavailable)))
+        };
+        self.0.point().await;
+        let mut state = self.0.lock();
+        state.tick();
+        state.answered(ops, outcomes.as_ref().ok());
+        state.note(|| {
+            let ops: Vec<_> = ops.iter().map(name).collect();
+            format!("answer to {ops:?}: {outcomes:?}")
+        });
+        outcomes
+    }
+}
+
+/// A request on the other side of the wire: it goes on when whoever sent it is dead.
+struct Server {
+    world: World,
+    ops: Vec<Op<MemoryRecord>>,
+    handed: Handed,
+}
+
+impl Server {
+    async fn serve(self) -> Result<Outcomes<MemoryRecord>, SinkError> {
+        let Self { world, ops, handed } = self;
+        let answer = Self::carry_out(&world, &ops, &handed).await;
+        world.lock().requests -= 1;
+        answer
+    }
+
+    async fn carry_out(
+        world: &World,
+        ops: &[Op<MemoryRecord>],
+        handed: &Handed,
+    ) -> Result<Outcomes<MemoryRecord>, SinkError> {
+        hang(world).await;
+        world.dawdle(Fault::WriteDawdles, 500).await;
+        let (order, applied) = {
+            let mut state = world.lock();
+            let mut applied = ops.len();
+            if state.faults.strikes(Fault::WriteIsLost).is_some() {
+                applied = 0;
+            } else if state.faults.strikes(Fault::WriteIsCut).is_some() {
+                applied /= 2;
+            }
+            (order(&mut state, ops), applied)
+        };
+        let mut outcomes: Vec<Outcome<u64>> = vec![Outcome::Unknown; ops.len()];
+        let mut failed: BTreeSet<Slot> = BTreeSet::new();
+        for at in order.into_iter().take(applied) {
+            world.point().await;
+            let op = &ops[at];
+            let outcome = one(&mut world.lock(), op, handed, failed.contains(&op.slot));
+            if !matches!(outcome, Outcome::Written(_) | Outcome::Deleted) {
+                failed.insert(op.slot.clone());
+            }
+            outcomes[at] = outcome;
+        }
+        world.changed();
+        let is_unanswered = {
+            let mut state = world.lock();
+            applied < ops.len() || state.faults.strikes(Fault::WriteIsUnanswered).is_some()
+        };
+        world.point().await;
+        world.dawdle(Fault::WriteDawdles, 500).await;
+        hang(world).await;
+        if is_unanswered {
+            Err(trouble(ErrorKind::Timeout))
+        } else {
+            Ok(outcomes)
+        }
+    }
+}
+
+/// In which order the operations are applied: within a slot always in theirs.
+fn order(state: &mut State, ops: &[Op<MemoryRecord>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..ops.len()).collect();
+    if let Some(rng) = state.faults.strikes(Fault::WriteIsShuffled) {
+        let mut slots: Vec<&Slot> = ops.iter().map(|op| &op.slot).collect();
+        rng.shuffle(&mut slots);
+        order.sort_by_key(|at| slots.iter().position(|slot| **slot == ops[*at].slot));
+    }
+    order
+}
+
+async fn hang(world: &World) {
+    let minutes = {
+        let mut state = world.lock();
+        let hangs = state.faults.strikes(Fault::WriteHangs);
+        hangs.map(|rng| rng.below(200))
+    };
+    if let Some(seconds) = minutes {
+        sleep(Duration::from_secs(seconds)).await;
     }
 }
 
 fn one(
     state: &mut State,
     op: &Op<MemoryRecord>,
-    known: &crate::oracle::Known,
-    failed: &[Slot],
+    handed: &Handed,
+    is_after_failure: bool,
 ) -> Outcome<u64> {
-    if failed.contains(&op.slot) {
+    if is_after_failure || state.faults.strikes(Fault::OpIsSkipped).is_some() {
         return Outcome::Skipped;
     }
-    if !op.is_delete() && state.faults && state.poison.as_ref() == Some(op.id()) {
+    if state.poison.contains(op.id()) {
         return Outcome::Refused(Rejection::new(Reason::Refused, "poison"));
     }
-    if state.goes_wrong(3) {
-        return Outcome::Skipped;
-    }
-    state.check_op(op, known);
+    state.tick();
+    state.check_op(op, handed);
     let outcome = state.catalog.apply(op);
-    if state.goes_wrong(3) {
+    state.note(|| format!("{}: {outcome:?}", name(op)));
+    let change = state.catalog.journal.len();
+    state.applied.insert(op.slot.clone(), change);
+    state.check_step();
+    if state.faults.strikes(Fault::OpIsUnclear).is_some() {
         return Outcome::Unknown;
     }
     outcome
 }
 
-impl Stream {
-    async fn next(&mut self) -> Item {
-        loop {
-            self.world.dawdle(5, 300).await;
-            if let Some(item) = self.queue.pop_front() {
-                let mut state = self.world.lock();
-                match &item {
-                    Ok(Event::RelistStarted) => state.oracle.sink.lose(),
-                    Ok(Event::RelistDone) => state.oracle.sink.gain(),
-                    Err(error) if error.kind().weakens() => state.oracle.sink.lose(),
-                    _ => {}
-                }
-                return item;
-            }
-            self.changes.borrow_and_update();
-            let is_news = {
-                let world = self.world.clone();
-                let mut state = world.lock();
-                self.fill(&mut state)
-            };
-            if !is_news {
-                // The sender lives in the world, which this stream holds.
-                let _ = self.changes.changed().await;
-            }
+impl Side for Actual {
+    type Key = Slot;
+    type Value = Held<MemoryRecord>;
+    const FAULTS: [Fault; 5] = [
+        Fault::SinkBreaksOff,
+        Fault::SinkForbidden,
+        Fault::SinkEnds,
+        Fault::SinkTrouble,
+        Fault::SinkDawdles,
+    ];
+
+    fn list(state: &mut State) -> Listing<Told<Self>> {
+        let mut upto = state.catalog.journal.len();
+        if let Some(rng) = state.faults.strikes(Fault::SinkIsStale) {
+            upto = usize::try_from(rng.below(upto as u64 + 1)).unwrap();
+        }
+        let mut slots: Vec<_> = state.catalog.at(upto).into_iter().collect();
+        state.rng.shuffle(&mut slots);
+        let told = |(slot, held)| Told {
+            event: Event::Upserted(slot, held),
+            change: upto,
+            is_listing: true,
+            after: None,
+        };
+        Listing {
+            events: slots.into_iter().map(told).collect(),
+            upto,
+            mended: None,
         }
     }
 
-    fn fill(&mut self, state: &mut State) -> bool {
-        match self.phase {
-            Phase::Start => {
-                self.queue.push_back(Ok(Event::RelistStarted));
-                self.phase = Phase::Listing;
-                true
-            }
-            Phase::Listing => {
-                let from = state.catalog.changed.len();
-                let mut slots: Vec<Slot> = state.catalog.slots.keys().cloned().collect();
-                state.rng.shuffle(&mut slots);
-                let breaks_off = state.goes_wrong(15);
-                if breaks_off {
-                    let left = usize::try_from(state.rng.below(slots.len() as u64 + 1)).unwrap();
-                    slots.truncate(left);
-                }
-                for slot in slots {
-                    let held = state.catalog.held(&slot);
-                    if !held.records.is_empty() {
-                        self.queue.push_back(Ok(Event::Upserted(slot, held)));
-                    }
-                }
-                if breaks_off {
-                    self.queue.push_back(Err(trouble(ErrorKind::Incomplete)));
-                    self.phase = Phase::Start;
-                } else {
-                    self.queue.push_back(Ok(Event::RelistDone));
-                    self.phase = Phase::Live(from);
-                }
-                true
-            }
-            Phase::Live(from) => {
-                if state.goes_wrong(2) {
-                    self.queue.push_back(Err(trouble(ErrorKind::Unauthorized)));
-                    self.phase = Phase::Start;
-                    return true;
-                }
-                let Some(slot) = state.catalog.changed.get(from).cloned() else {
-                    return false;
-                };
-                self.phase = Phase::Live(from + 1);
-                let held = state.catalog.held(&slot);
-                self.queue.push_back(Ok(Event::Upserted(slot, held)));
-                true
-            }
+    fn follow(state: &mut State, from: usize) -> (Vec<Told<Self>>, usize) {
+        let Some((slot, held)) = state.catalog.journal.get(from).cloned() else {
+            return (Vec::new(), from);
+        };
+        let late = state.faults.strikes(Fault::SinkIsLate);
+        let told = Told {
+            event: Event::Upserted(slot, held),
+            change: from + 1,
+            is_listing: false,
+            after: late.map(|rng| minutes_from_now(rng.below(400))),
+        };
+        (vec![told], from + 1)
+    }
+
+    fn deliver(world: &World, told: Told<Self>) -> Event<Slot, Held<MemoryRecord>> {
+        let mut state = world.lock();
+        state.tick();
+        let mut event = told.event;
+        if let Event::Upserted(slot, held) = &mut event
+            && !told.is_listing
+            && state.answered.get(slot).is_some_and(|at| told.change < *at)
+        {
+            // Outside a listing no sink shows a slot older than the last outcome that it returned.
+            *held = state.catalog.held(slot);
         }
+        let State {
+            oracle, catalog, ..
+        } = &mut *state;
+        oracle.sink_said(&event, catalog);
+        state.note(|| format!("sink: {event:?}"));
+        event
+    }
+
+    fn lose(state: &mut State) {
+        state.oracle.sink.lose();
     }
 }
 
+/// An operation for people.
+pub(crate) fn name(op: &Op<MemoryRecord>) -> String {
+    format!("{} {}/{}", op.verb(), op.slot, op.id())
+}
+
 fn trouble(kind: ErrorKind) -> SinkError {
-    SinkError::new(kind, "made by the story")
+    AdapterError::new(kind, "made by the story")
 }

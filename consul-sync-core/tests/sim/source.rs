@@ -1,153 +1,146 @@
-//! A source that fails.
+//! A source that fails and lies.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use consul_sync_core::{ErrorKind, Event, Key, Reason, Rejection, Service, Source, SourceError};
-use futures::{
-    StreamExt,
-    stream::{self, BoxStream},
+use consul_sync_core::{Event, Key, Reason, Rejection, Service, Source, SourceError};
+use futures::stream::BoxStream;
+
+use crate::{
+    fault::Fault,
+    stream::{Listing, Side, Told, minutes_from_now, watch},
+    world::{State, World},
 };
-use tokio::sync::watch;
 
-use crate::world::{State, World};
-
-type Item = Result<Event<Key, Arc<Service>>, SourceError>;
+/// What the source has for a key: nothing, something unusable, or a service.
+pub(crate) type Value = Option<Option<Arc<Service>>>;
 
 #[derive(Debug)]
 pub(crate) struct SimSource(pub(crate) World);
 
-struct Stream {
-    world: World,
-    changes: watch::Receiver<u64>,
-    queue: VecDeque<Item>,
-    phase: Phase,
+/// What should be, and everything that ever should have been.
+#[derive(Debug, Default)]
+pub(crate) struct Truth {
+    /// `None` for a service that cannot be used.
+    pub(crate) services: BTreeMap<Key, Option<Arc<Service>>>,
+    pub(crate) journal: Vec<(Key, Value)>,
 }
 
-enum Phase {
-    Start,
-    Listing,
-    /// Followed up to this change.
-    Live(usize),
-}
+struct Desired;
 
 impl Source for SimSource {
     fn name(&self) -> &'static str {
         "simulation"
     }
 
-    fn watch(&self) -> BoxStream<'static, Item> {
-        let stream = Stream {
-            world: self.0.clone(),
-            changes: self.0.changes.subscribe(),
-            queue: VecDeque::new(),
-            phase: Phase::Start,
+    fn watch(&self) -> BoxStream<'static, Result<Event<Key, Arc<Service>>, SourceError>> {
+        watch::<Desired>(&self.0)
+    }
+}
+
+impl Truth {
+    pub(crate) fn set(&mut self, key: &Key, value: Value) {
+        match value.clone() {
+            Some(service) => self.services.insert(key.clone(), service),
+            None => self.services.remove(key),
         };
-        stream::unfold(stream, |mut stream| async move {
-            let item = stream.next().await;
-            Some((item, stream))
-        })
-        .boxed()
+        self.journal.push((key.clone(), value));
+    }
+
+    /// The state after the first changes.
+    fn at(&self, change: usize) -> BTreeMap<Key, Option<Arc<Service>>> {
+        let changes = self.journal.iter().take(change).cloned();
+        let state: BTreeMap<Key, Value> = changes.collect();
+        let state = state.into_iter();
+        state
+            .filter_map(|(key, value)| Some((key, value?)))
+            .collect()
     }
 }
 
-impl Stream {
-    async fn next(&mut self) -> Item {
-        loop {
-            self.world.dawdle(5, 300).await;
-            if let Some(item) = self.queue.pop_front() {
-                let mut state = self.world.lock();
-                match &item {
-                    Ok(event) => state.oracle.source_said(event, &self.world),
-                    Err(error) if error.kind().weakens() => state.oracle.source.lose(),
-                    Err(_) => {}
-                }
-                return item;
-            }
-            self.changes.borrow_and_update();
-            let is_news = {
-                let world = self.world.clone();
-                let mut state = world.lock();
-                self.fill(&mut state)
-            };
-            if !is_news {
-                // The sender lives in the world, which this stream holds.
-                let _ = self.changes.changed().await;
-            }
+impl Side for Desired {
+    type Key = Key;
+    type Value = Arc<Service>;
+    const FAULTS: [Fault; 5] = [
+        Fault::SourceBreaksOff,
+        Fault::SourceForbidden,
+        Fault::SourceEnds,
+        Fault::SourceTrouble,
+        Fault::SourceDawdles,
+    ];
+
+    fn list(state: &mut State) -> Listing<Told<Self>> {
+        let mut upto = state.truth.journal.len();
+        if let Some(rng) = state.faults.strikes(Fault::SourceIsStale) {
+            upto = usize::try_from(rng.below(upto as u64 + 1)).unwrap();
+        }
+        let mut services: Vec<_> = state.truth.at(upto).into_iter().collect();
+        state.rng.shuffle(&mut services);
+        let mut mended = None;
+        if let Some(rng) = state.faults.strikes(Fault::SourceLies) {
+            let left = rng.below(services.len() as u64 + 1) * rng.below(2);
+            services.truncate(usize::try_from(left).unwrap());
+            mended = Some(minutes_from_now(rng.below(400)));
+            state.tally.lies += 1;
+        }
+        let told = |(key, service)| told(key, Some(service), upto, true);
+        let mut events: Vec<_> = services.into_iter().map(told).collect();
+        hang(state, &mut events);
+        Listing {
+            events,
+            upto,
+            mended,
         }
     }
 
-    fn fill(&mut self, state: &mut State) -> bool {
-        match self.phase {
-            Phase::Start => {
-                self.queue.push_back(Ok(Event::RelistStarted));
-                self.phase = Phase::Listing;
-                true
-            }
-            Phase::Listing => {
-                self.list(state);
-                true
-            }
-            Phase::Live(from) => self.follow(state, from),
+    fn follow(state: &mut State, from: usize) -> (Vec<Told<Self>>, usize) {
+        let upto = state.truth.journal.len();
+        let mut changes: Vec<(Key, Value)> = state.truth.journal[from..].to_vec();
+        if state.faults.strikes(Fault::SourceRepeats).is_some() {
+            changes.extend(changes.clone());
         }
+        if let Some(rng) = state.faults.strikes(Fault::SourceReorders) {
+            rng.shuffle(&mut changes);
+            for (key, value) in &mut changes {
+                *value = state.truth.services.get(key).cloned();
+            }
+        }
+        let told = |(key, value)| told(key, value, upto, false);
+        let mut events: Vec<_> = changes.into_iter().map(told).collect();
+        hang(state, &mut events);
+        (events, upto)
     }
 
-    fn list(&mut self, state: &mut State) {
-        let mut keys: Vec<Key> = state.truth.keys().cloned().collect();
-        state.rng.shuffle(&mut keys);
-        if state.goes_wrong(15) {
-            // It breaks off, and starts again.
-            let left = usize::try_from(state.rng.below(keys.len() as u64 + 1)).unwrap();
-            keys.truncate(left);
-            self.queue
-                .extend(keys.iter().map(|key| Ok(event(state, key))));
-            self.queue.push_back(Err(trouble(ErrorKind::Unavailable)));
-            self.phase = Phase::Start;
-            return;
-        }
-        self.queue
-            .extend(keys.iter().map(|key| Ok(event(state, key))));
-        self.queue.push_back(Ok(Event::RelistDone));
-        self.phase = Phase::Live(state.changed.len());
+    fn deliver(world: &World, told: Told<Self>) -> Event<Key, Arc<Service>> {
+        let mut state = world.lock();
+        state.tick();
+        state.oracle.source_said(&told.event, &world.layout);
+        state.note(|| format!("source: {:?}", told.event));
+        told.event
     }
 
-    fn follow(&mut self, state: &mut State, from: usize) -> bool {
-        if state.goes_wrong(2) {
-            // What happens until the next listing is never told.
-            self.queue.push_back(Err(trouble(ErrorKind::Unauthorized)));
-            self.phase = Phase::Start;
-            return true;
-        }
-        if state.goes_wrong(3) {
-            self.queue.push_back(Err(trouble(ErrorKind::Unavailable)));
-        }
-        let mut keys: Vec<Key> = state.changed.iter().skip(from).cloned().collect();
-        if keys.is_empty() && self.queue.is_empty() {
-            return false;
-        }
-        if state.goes_wrong(20) {
-            keys.extend(keys.clone());
-        }
-        if state.goes_wrong(30) {
-            state.rng.shuffle(&mut keys);
-        }
-        self.queue
-            .extend(keys.iter().map(|key| Ok(event(state, key))));
-        self.phase = Phase::Live(state.changed.len());
-        true
+    fn lose(state: &mut State) {
+        state.oracle.source.lose();
     }
 }
 
-fn event(state: &State, key: &Key) -> Event<Key, Arc<Service>> {
-    match state.truth.get(key) {
-        Some(Some(service)) => Event::Upserted(key.clone(), Arc::new(service.clone())),
-        Some(None) => Event::Rejected(
-            key.clone(),
-            Rejection::new(Reason::Undecodable, "made so by the story"),
-        ),
-        None => Event::Removed(key.clone()),
+fn told(key: Key, value: Value, change: usize, is_listing: bool) -> Told<Desired> {
+    let event = match value {
+        Some(Some(service)) => Event::Upserted(key, service),
+        Some(None) => Event::Rejected(key, Rejection::new(Reason::Undecodable, "by the story")),
+        None => Event::Removed(key),
+    };
+    Told {
+        event,
+        change,
+        is_listing,
+        after: None,
     }
 }
 
-fn trouble(kind: ErrorKind) -> SourceError {
-    SourceError::new(kind, "made by the story")
+fn hang(state: &mut State, events: &mut [Told<Desired>]) {
+    if let Some(first) = events.first_mut()
+        && let Some(rng) = state.faults.strikes(Fault::SourceHangs)
+    {
+        first.after = Some(minutes_from_now(rng.below(600)));
+    }
 }

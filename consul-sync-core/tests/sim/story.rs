@@ -1,296 +1,333 @@
-//! What happens, from a seed.
+//! What happens, step by step.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use consul_sync_core::{
-    Check, Control, Driver, Key, Record, Service, Standing, Status, SyncStatus,
+    Check, Control, Driver, Key, Layout, Record, RecordId, Service, Standing, Status, SyncStatus,
     testing::{MemoryRecord, instance, service},
 };
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
+    rng::Rng,
+    script::{Script, Step, What},
     sink::SimSink,
     source::SimSource,
-    world::{State, World},
+    world::{State, Tally, World},
 };
 
 /// How a story went.
-pub(crate) struct Told {
+pub(crate) struct Outcome {
     pub(crate) log: Vec<String>,
+    pub(crate) trace: Vec<String>,
     pub(crate) violations: Vec<String>,
+    pub(crate) tally: Tally,
 }
 
 /// One process.
-struct Process {
+pub(crate) struct Process {
     task: JoinHandle<()>,
-    status: watch::Receiver<SyncStatus>,
-    control: Control,
+    pub(crate) status: watch::Receiver<SyncStatus>,
+    pub(crate) control: Control,
+    /// It stands still until then.
+    frozen: watch::Sender<Instant>,
+    /// How long after the last trouble everything is done, as the program itself says.
+    pub(crate) bound: Duration,
 }
 
-struct Story {
-    world: World,
-    log: Vec<String>,
+pub(crate) struct Story {
+    pub(crate) world: World,
+    pub(crate) script: Script,
+    pub(crate) log: Vec<String>,
+    pub(crate) process: Option<Process>,
 }
 
-/// Longer than any pause of the engine and the driver.
-const PATIENCE: Duration = Duration::from_secs(1500);
-/// How long nothing may be written at the end: longer than the longest pause of a refused record.
-const REST: Duration = Duration::from_secs(400);
-
-/// Runs the story of a seed.
-pub(crate) fn run(seed: u64) -> Told {
+/// Runs a story on a paused clock.
+pub(crate) fn on_paused_clock<T>(story: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
-    runtime.block_on(async {
-        let mut story = Story {
-            world: World::new(seed),
-            log: Vec::new(),
-        };
-        story.tell(seed).await;
-        let violations = std::mem::take(&mut story.world.lock().oracle.violations);
-        Told {
-            log: story.log,
-            violations,
+    runtime.block_on(story)
+}
+
+/// Tells a story from its beginning to its end.
+pub(crate) fn tell(script: &Script) -> Outcome {
+    tell_and_trace(script, false)
+}
+
+/// The same, with a trace of everything where it is asked for.
+pub(crate) fn tell_and_trace(script: &Script, is_traced: bool) -> Outcome {
+    on_paused_clock(async {
+        let mut story = Story::new(script, None);
+        story.world.lock().trace = is_traced.then(Vec::new);
+        for step in &script.steps {
+            story.step(step).await;
+            sleep(step.pause).await;
         }
+        story.end().await;
+        story.outcome()
     })
 }
 
-impl Story {
-    async fn tell(&mut self, seed: u64) {
-        self.before();
-        let mut process = self.start(seed);
-        let steps = 4 + self.world.lock().rng.below(24);
-        for step in 0..steps {
-            let what = self.world.lock().rng.below(100);
-            let said = match what {
-                0..50 => self.change(),
-                50..62 => self.vandalise(),
-                62..72 => {
-                    process.task.abort();
-                    let _ = process.task.await;
-                    process = self.start(seed + step + 1);
-                    "the process dies and starts again".to_owned()
-                }
-                72..80 => self.poison(),
-                _ => "time passes".to_owned(),
-            };
-            self.log.push(said);
-            self.world.changed();
-            let pause = {
-                let mut state = self.world.lock();
-                let most = *state.rng.pick(&[1, 50, 2_000, 40_000]).unwrap();
-                Duration::from_millis(state.rng.below(most))
-            };
-            sleep(pause).await;
-        }
-        self.end(process, seed).await;
+impl Process {
+    /// It goes on, if it stood still.
+    pub(crate) fn thaw(&self) {
+        self.frozen.send_replace(Instant::now());
     }
 
-    fn start(&self, seed: u64) -> Process {
-        self.world.lock().oracle.restart();
-        let driver =
-            Driver::new(SimSource(self.world.clone()), SimSink(self.world.clone())).seed(seed);
-        let (status, control) = (driver.status(), driver.control());
-        Process {
-            task: tokio::spawn(driver.run(std::future::pending())),
+    /// Whether it has engaged the brake, and says so.
+    pub(crate) fn is_braking(&self) -> bool {
+        self.status.borrow().brake.engaged && *self.frozen.borrow() <= Instant::now()
+    }
+}
+
+impl Story {
+    pub(crate) fn new(script: &Script, points: Option<watch::Sender<u64>>) -> Self {
+        Self {
+            world: World::new(script, points),
+            script: script.clone(),
+            log: Vec::new(),
+            process: None,
+        }
+    }
+
+    pub(crate) fn outcome(self) -> Outcome {
+        let mut state = self.world.lock();
+        Outcome {
+            log: self.log,
+            trace: state.trace.take().unwrap_or_default(),
+            violations: std::mem::take(&mut state.oracle.violations),
+            tally: Tally {
+                stories: 1,
+                writes: state.catalog.writes,
+                deletes: state.catalog.deletes.values().sum::<usize>() as u64,
+                ..state.tally
+            },
+        }
+    }
+
+    /// A process starts; it knows nothing.
+    pub(crate) fn start(&mut self, seed: u64) {
+        {
+            let mut state = self.world.lock();
+            state.tick();
+            state.oracle.restart();
+        }
+        let driver = Driver::new(SimSource(self.world.clone()), SimSink(self.world.clone()))
+            .settings(self.script.settings.clone())
+            .concurrency(self.script.concurrency)
+            .seed(seed);
+        let (status, control, bound) = (driver.status(), driver.control(), driver.bound());
+        let (frozen, until) = watch::channel(Instant::now());
+        let task = tokio::spawn(freezable(driver.run(std::future::pending()), until));
+        self.process = Some(Process {
+            task,
             status,
             control,
+            frozen,
+            bound,
+        });
+    }
+
+    /// The process dies.
+    pub(crate) async fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.task.abort();
+            let _ = process.task.await;
         }
     }
 
-    /// What an earlier process, another program and somebody else left behind.
-    fn before(&mut self) {
-        let mut state = self.world.lock();
-        for _ in 0..state.rng.below(8) {
-            let planted = any_service(&mut state);
-            let standing = *state
-                .rng
-                .pick(&[
-                    Standing::Ours,
-                    Standing::Ours,
-                    Standing::Orphan,
-                    Standing::Foreign,
-                ])
-                .unwrap();
-            plant(&mut state, &self.world, &planted, standing);
-        }
-        for _ in 0..state.rng.below(10) {
-            let new = any_service(&mut state);
-            state.truth.insert(new.key.clone(), Some(new));
-        }
-    }
-
-    fn change(&mut self) -> String {
-        let mut state = self.world.lock();
-        let keys: Vec<Key> = state.truth.keys().cloned().collect();
-        let old = state.rng.pick(&keys).cloned();
-        let (key, said) = match (state.rng.below(10), old) {
-            (0..2, Some(key)) => {
-                state.truth.remove(&key);
-                (key, "is deleted")
+    pub(crate) async fn step(&mut self, step: &Step) {
+        let mut rng = Rng::new(step.seed);
+        let said = match step.what {
+            What::Crash => {
+                self.world.lock().tally.crashes += 1;
+                self.kill().await;
+                // Nobody tells the next process what happens while none is there.
+                self.start(step.seed);
+                "a process starts; the one before it is dead".to_owned()
             }
-            (2, Some(key)) => {
-                state.truth.insert(key.clone(), None);
-                (key, "cannot be used any more")
+            What::Freeze => {
+                let seconds = rng.below(400);
+                self.world.lock().tally.freezes += 1;
+                if let Some(process) = &self.process {
+                    let until = Instant::now() + Duration::from_secs(seconds);
+                    process.frozen.send_replace(until);
+                    self.world.lock().oracle.frozen = Some(until);
+                }
+                format!("the process stands still for {seconds} s")
             }
-            (3..6, Some(key)) => {
-                let mut other = any_service(&mut state);
-                other.key = key.clone();
-                state.truth.insert(key.clone(), Some(other));
-                (key, "is another one")
-            }
+            What::Confirm => match &self.process {
+                Some(process) if process.is_braking() => {
+                    let mut state = self.world.lock();
+                    state.tick();
+                    state.confirmed();
+                    process.control.release_brake();
+                    "a person confirms what the brake holds back".to_owned()
+                }
+                _ => "a person finds nothing to confirm".to_owned(),
+            },
             _ => {
-                let new = any_service(&mut state);
-                let key = new.key.clone();
-                state.truth.insert(key.clone(), Some(new));
-                (key, "is put")
+                let mut state = self.world.lock();
+                state.tick();
+                let said = state.change(step.what, &self.world, &self.script, &mut rng);
+                state.check_step();
+                said
             }
         };
-        state.changed.push(key.clone());
-        format!("{key} {said}")
+        if let Some(process) = &self.process {
+            let mut state = self.world.lock();
+            state.tally.engaged += u64::from(process.is_braking());
+        }
+        let now = self.log.len();
+        self.log
+            .push(format!("{now:3} {said}; then {:?}", step.pause));
+        self.world.lock().note(|| said);
+        self.world.changed();
+    }
+}
+
+/// Runs a process, but not while it is frozen.
+async fn freezable(process: impl Future<Output = ()>, mut frozen: watch::Receiver<Instant>) {
+    let mut process = pin!(process);
+    loop {
+        let until = *frozen.borrow_and_update();
+        if Instant::now() < until {
+            tokio::select! {
+                () = sleep_until(until) => {}
+                _ = frozen.changed() => {}
+            }
+            continue;
+        }
+        tokio::select! {
+            biased;
+            _ = frozen.changed() => {}
+            () = &mut process => return,
+        }
+    }
+}
+
+impl State {
+    /// A person confirms what the brake holds back.
+    pub(crate) fn confirmed(&mut self) {
+        self.tally.confirmed += 1;
+        self.oracle.confirmed(&self.catalog);
     }
 
-    fn vandalise(&mut self) -> String {
-        let mut state = self.world.lock();
-        let ours: Vec<_> = state.catalog.ours().into_keys().collect();
-        let victim = state.rng.pick(&ours).cloned();
-        match (state.rng.below(4), victim) {
-            (0..2, Some((slot, id))) => {
-                state.catalog.remove(&slot, &id);
-                format!("somebody removes {slot}/{id}")
+    fn change(&mut self, what: What, world: &World, script: &Script, rng: &mut Rng) -> String {
+        let keys: Vec<Key> = self.truth.services.keys().cloned().collect();
+        let key = rng.pick(&keys).cloned();
+        let of = |standing: Standing| -> Vec<_> {
+            let all = self.catalog.all();
+            let all = all.filter(|(_, held)| held.standing == standing);
+            all.map(|(slot, held)| (slot.clone(), Arc::clone(&held.record)))
+                .collect()
+        };
+        let (from, to) = match what {
+            What::TakeOver => (Standing::Ours, Standing::Foreign),
+            What::Unmark => (Standing::Ours, Standing::Orphan),
+            What::PassOn if rng.chance(50) => (Standing::Foreign, Standing::Orphan),
+            What::PassOn => (Standing::Orphan, Standing::Foreign),
+            What::Free => (Standing::Foreign, Standing::Foreign),
+            _ => (Standing::Ours, Standing::Ours),
+        };
+        let records = of(from);
+        let victim = rng.pick(&records).cloned();
+        match (what, key, victim) {
+            (What::Put, ..) => {
+                let new = any_service(script, rng);
+                let said = format!("{} is put: {}", new.key, say(&new));
+                self.truth.set(&new.key.clone(), Some(Some(Arc::new(new))));
+                said
             }
-            (2, Some((slot, id))) => {
-                let mut other = service(&format!("elsewhere/{slot}"), [id.as_str()]);
+            (What::Replace, Some(key), _) => {
+                let mut other = any_service(script, rng);
+                other.key = key.clone();
+                let said = format!("{key} is another one: {}", say(&other));
+                self.truth.set(&key, Some(Some(Arc::new(other))));
+                said
+            }
+            (What::Remove, Some(key), _) => {
+                self.truth.set(&key, None);
+                format!("{key} is deleted")
+            }
+            (What::Spoil, Some(key), _) => {
+                self.truth.set(&key, Some(None));
+                format!("{key} cannot be used any more")
+            }
+            (What::Collapse, ..) => {
+                let gone: Vec<Key> = keys.into_iter().filter(|_| rng.chance(70)).collect();
+                for key in &gone {
+                    self.truth.set(key, None);
+                }
+                format!("{} services are deleted", gone.len())
+            }
+            (What::Ours | What::Orphan | What::Foreign, ..) => {
+                let standing = match what {
+                    What::Ours => Standing::Ours,
+                    What::Orphan => Standing::Orphan,
+                    _ => Standing::Foreign,
+                };
+                let planted = any_service(script, rng);
+                self.plant(world, &planted, standing);
+                format!("somebody writes {standing:?} {}", say(&planted))
+            }
+            (What::Lose | What::Free, _, Some((slot, record))) => {
+                self.catalog.lose(&slot, record.id());
+                format!("somebody removes {from:?} {slot}/{}", record.id())
+            }
+            (What::Change, _, Some((slot, record))) => {
+                let id = record.id().as_str();
+                let mut other = service(&format!("elsewhere/{slot}"), [id]);
                 other.tags = vec![Arc::from("vandal")].into();
-                plant(&mut state, &self.world, &other, Standing::Ours);
+                self.plant(world, &other, Standing::Ours);
                 format!("somebody changes {slot}/{id}")
             }
-            _ => {
-                let theirs = any_service(&mut state);
-                plant(&mut state, &self.world, &theirs, Standing::Foreign);
-                format!("somebody else writes {}", theirs.name)
+            (What::TakeOver | What::Unmark | What::PassOn, _, Some((slot, record))) => {
+                let said = format!("{slot}/{} becomes {to:?}", record.id());
+                self.catalog.plant(&slot, record, to);
+                said
             }
+            (What::Poison, ..) => {
+                let id = format!("10.0.0.{}", rng.below(script.addresses));
+                self.poison.insert(RecordId::new(id.as_str()).unwrap());
+                format!("{id} is refused from now on")
+            }
+            _ => "time passes".to_owned(),
         }
     }
 
-    fn poison(&mut self) -> String {
-        let mut state = self.world.lock();
-        let id = format!("10.0.0.{}", state.rng.below(8));
-        state.poison = consul_sync_core::RecordId::new(id.as_str()).ok();
-        format!("{id} is refused from now on")
-    }
-
-    /// The faults stop; the catalog must become what is wanted, and rest.
-    async fn end(&mut self, process: Process, seed: u64) {
-        let bad: Vec<Key> = {
-            let mut state = self.world.lock();
-            state.faults = false;
-            let bad: Vec<Key> = state
-                .truth
-                .iter()
-                .filter(|(_, s)| s.is_none())
-                .map(|(k, _)| k.clone())
-                .collect();
-            for key in &bad {
-                state.truth.remove(key);
-                state.changed.push(key.clone());
+    /// Somebody writes a service's records. Nobody writes over what is somebody else's.
+    fn plant(&mut self, world: &World, planted: &Service, standing: Standing) {
+        let slot = world.layout.place(planted).unwrap();
+        for one in &planted.instances {
+            let record = Arc::new(MemoryRecord::new(planted, one));
+            let holder = self.catalog.get(&slot, record.id());
+            let holder = holder.map(|held| held.standing);
+            if standing == Standing::Foreign || holder.is_none_or(|held| held == Standing::Ours) {
+                self.catalog.plant(&slot, record, standing);
             }
-            bad
-        };
-        self.log
-            .push(format!("all is well again; gone for good: {bad:?}"));
-        self.world.changed();
-        let is_done = timeout(PATIENCE, async {
-            loop {
-                sleep(Duration::from_secs(10)).await;
-                let status = process.status.borrow().clone();
-                if status.brake.engaged {
-                    process.control.release_brake();
-                } else if status.pending().is_empty()
-                    && status.in_flight == 0
-                    && self.difference().is_none()
-                {
-                    return;
-                }
-            }
-        });
-        if is_done.await.is_err() {
-            let status = process.status.borrow().clone();
-            let difference = self.difference();
-            self.world.lock().oracle.broke(
-                "I-L1: no convergence",
-                format!("{difference:?}; {status:?}"),
-            );
-            return;
         }
-        let writes = self.world.lock().catalog.writes;
-        sleep(REST).await;
-        if let Some(difference) = self.difference() {
-            self.world
-                .lock()
-                .oracle
-                .broke("I-L1: it did not stay", difference);
-        }
-        let more = self.world.lock().catalog.writes - writes;
-        if more > 0 {
-            self.world.lock().oracle.broke("I-L6: writes at rest", more);
-        }
-        process.task.abort();
-        // A new process finds nothing to do (rule 8).
-        let _ = process.task.await;
-        let again = self.start(seed);
-        sleep(REST).await;
-        again.task.abort();
-        let more = self.world.lock().catalog.writes - writes - more;
-        if more > 0 {
-            self.world
-                .lock()
-                .oracle
-                .broke("rule 8: a restart with nothing changed writes", more);
-        }
-    }
-
-    /// How ours differ from what is wanted, without what somebody else blocks.
-    fn difference(&self) -> Option<String> {
-        let state = self.world.lock();
-        let truth: Vec<Service> = state.truth.values().flatten().cloned().collect();
-        let mut wanted = self.world.records(&truth);
-        wanted.retain(|(slot, id), _| !state.is_blocked(slot, id));
-        let ours = state.catalog.ours();
-        if ours == wanted {
-            return None;
-        }
-        let missing: Vec<_> = wanted
-            .iter()
-            .filter(|(key, record)| ours.get(key) != Some(record))
-            .map(|(key, _)| key)
-            .collect();
-        let surplus: Vec<_> = ours
-            .keys()
-            .filter(|key| !wanted.contains_key(key))
-            .collect();
-        Some(format!("missing or other {missing:?}, surplus {surplus:?}"))
     }
 }
 
 /// A service out of few names and addresses, so that they collide.
-fn any_service(state: &mut State) -> Service {
-    let (namespace, name) = (state.rng.below(2), state.rng.below(4));
+fn any_service(script: &Script, rng: &mut Rng) -> Service {
+    let (namespace, name) = (rng.below(2), rng.below(4));
     let mut new = service(&format!("ns{namespace}/web{name}"), []);
-    let object = state.rng.below(3);
+    let object = rng.below(3);
     new.key = Key::new(format!("ns{namespace}"), format!("web{name}-{object}"));
-    new.created = i64::try_from(state.rng.below(3)).unwrap();
-    new.tags = vec![Arc::from(format!("tag{}", state.rng.below(3)))].into();
-    for _ in 0..state.rng.below(6) {
-        let mut one = instance(&format!("10.0.0.{}", state.rng.below(12)));
-        let is_ready = state.rng.chance(70);
+    new.created = i64::try_from(rng.below(3)).unwrap();
+    new.tags = vec![Arc::from(format!("tag{}", rng.below(3)))].into();
+    for _ in 0..rng.below(script.instances) {
+        let mut one = instance(&format!("10.0.0.{}", rng.below(script.addresses)));
+        let is_ready = rng.chance(70);
         one.check = Some(Check {
             scope: Arc::from("ns"),
             name: Arc::from("readiness"),
@@ -302,28 +339,20 @@ fn any_service(state: &mut State) -> Service {
             },
             output: Arc::from(""),
         });
-        if !new
-            .instances
-            .iter()
-            .any(|other| other.address == one.address)
-        {
+        let mut others = new.instances.iter();
+        if !others.any(|other| other.address == one.address) {
             new.instances.push(one);
         }
     }
     new
 }
 
-fn plant(state: &mut State, world: &World, planted: &Service, standing: Standing) {
-    let slot = consul_sync_core::Layout::place(&world.layout, planted).unwrap();
-    for one in &planted.instances {
-        let record = Arc::new(MemoryRecord::new(planted, one));
-        let holder = state
-            .catalog
-            .get(&slot, record.id())
-            .map(|held| held.standing);
-        // Nobody writes over what is not ours: then it would not be somebody else's any more.
-        if standing == Standing::Foreign || holder.is_none_or(|holder| holder == Standing::Ours) {
-            state.catalog.set(&slot, record, standing);
-        }
-    }
+fn say(service: &Service) -> String {
+    let instances = service.instances.iter();
+    let instances = instances.map(|one| {
+        let mark = if one.is_live() { "" } else { " (down)" };
+        format!("{}{mark}", one.address)
+    });
+    let instances: Vec<String> = instances.collect();
+    format!("{} at {}", service.name, instances.join(", "))
 }
