@@ -198,7 +198,8 @@ fn token(rights: Rights) -> Value {
     json!({ "AccessorID": ACCESSOR, "SecretID": TOKEN, "Policies": policies })
 }
 
-async fn put(consul: &Consul, path: &str, body: &Value) {
+/// Writes to Consul with every right.
+pub(crate) async fn put(consul: &Consul, path: &str, body: &Value) {
     consul
         .client()
         .put(path, body)

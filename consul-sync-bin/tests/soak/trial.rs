@@ -48,13 +48,18 @@ pub(crate) struct Outcome {
     pub(crate) forgotten: usize,
 }
 
-/// Says on a failure how to see it again.
-struct Replay(Kind, u64);
+/// Says on a failure what the servers said, and how to see it again.
+struct Replay<'a>(Kind, u64, &'a Stage);
 
-impl Drop for Replay {
+impl Drop for Replay<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let Self(kind, seed) = self;
+            let Self(kind, seed, stage) = self;
+            eprintln!(
+                "--- end of Consul's log:\n{}",
+                stage.consul(*seed).log_tail()
+            );
+            eprintln!("--- end of the API server's log:\n{}", stage.api.log_tail());
             eprintln!("--- seen with: make soak KIND={kind} SEED={seed} TRIALS=1");
         }
     }
@@ -65,7 +70,7 @@ impl Drop for Replay {
 /// # Panics
 /// When an answer of Consul showed what it must not, or when the way back to rest is not found.
 pub(crate) async fn play(kind: Kind, seed: u64, stage: &Stage) -> Outcome {
-    let _replay = Replay(kind, seed);
+    let _replay = Replay(kind, seed, stage);
     // Kinds with the same seed have nothing else in common.
     let mut rng = Rng::new(Rng::new(seed).draw() ^ kind as u64);
     let consul = stage.consul(seed);
