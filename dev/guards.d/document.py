@@ -5,6 +5,7 @@ The document is its own memory: a run of dev/guards fills the rows of the guards
 
 import os
 import re
+from collections import namedtuple
 
 PATH = "docs/guards.md"
 
@@ -15,12 +16,20 @@ What keeps the program from doing harm, and what fails when it is taken out: tes
 simulation's 10,000 that breaks a rule. `dev/guards` takes each guard out of a copy of the tree, runs the tests and the
 simulation, and fills this table; CI holds the table against the guards in `dev/guards.d` and the tests in the tree.
 The rules are those of [ARCHITECTURE.md](../ARCHITECTURE.md#safety-rules-and-where-each-one-lives); a guard without one
-serves the others: pace, settings, credentials. `-` stands where nothing failed or where there is no simulation;
-`not tried` is a guard that no run has tried yet.
+serves the others: pace, settings, credentials. `-` stands where nothing failed, or where the crate has no simulation;
+`not tried` is what no run has tried yet.
 """
 
 ROW = re.compile(r"^\| (?P<name>[^|]+) \| (?P<rule>[^|]+) \| (?P<tests>[^|]+) \| (?P<seed>[^|]+) \|$")
-NOT_TRIED = ("not tried", "-")
+NOT_TRIED = "not tried"
+
+Row = namedtuple("Row", "tests seed")
+
+
+def row(guard, rows):
+    """What is known of a guard."""
+    fresh = NOT_TRIED, NOT_TRIED if guard.crate.simulation else "-"
+    return Row(*rows.get((guard.crate.name, guard.name), fresh))
 
 
 def load(root):
@@ -43,17 +52,17 @@ def load(root):
 def text(crates, rows, rules):
     """The document, with a row for every guard."""
     lines = [HEAD, "| rule | what it says | guards | seen to be caught |", "| ---: | --- | ---: | ---: |"]
-    every = [(crate.name, guard) for crate in crates for guard in crate.guards]
+    every = [guard for crate in crates for guard in crate.guards]
     for rule, what in rules.items():
-        mine = [rows.get((crate, guard.name), NOT_TRIED) for crate, guard in every if guard.rule == rule]
-        caught = sum(tests not in ("-", NOT_TRIED[0]) or seed != "-" for tests, seed in mine)
+        mine = [row(guard, rows) for guard in every if guard.rule == rule]
+        caught = sum(bool({*known} - {"-", NOT_TRIED}) for known in mine)
         lines.append(f"| {rule} | {what} | {len(mine)} | {caught} |")
     lines.append("| 9 | no loops | needs the other direction | |")
     for crate in crates:
         lines += ["", f"## {crate.name}", "", "| guard | rule | tests | seed |", "| --- | --- | --- | --- |"]
         for guard in crate.guards:
-            tests, seed = rows.get((crate.name, guard.name), NOT_TRIED)
-            lines.append(f"| {guard.name} | {guard.rule or '-'} | {tests} | {seed} |")
+            known = row(guard, rows)
+            lines.append(f"| {guard.name} | {guard.rule or '-'} | {known.tests} | {known.seed} |")
     return "\n".join(lines) + "\n"
 
 
