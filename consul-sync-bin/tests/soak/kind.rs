@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-use consul_sync_testbed::{Fault, Proxy, Rng, Trouble};
+use bytes::Bytes;
+use consul_sync_testbed::{Client, Fault, Proxy, Rng, Trouble};
 use http::Method;
 use rustix::process::Signal;
 use tokio::time::sleep;
@@ -13,6 +14,9 @@ use crate::{
     stage::{FOREIGN, Rights},
     trial::{Lives, Scene},
 };
+
+/// A server that was asked to do much is given up after this time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A kind of trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,15 +184,24 @@ async fn consul_restored(scene: &Scene<'_>, rng: &mut Rng) -> u64 {
     scene
         .observer
         .expect(|expectation| expectation.forgets(&kept));
-    let restore = consul.send(
-        Method::PUT,
-        "/v1/snapshot",
-        "application/octet-stream",
-        snapshot.body,
-    );
-    restore.await.unwrap().success().unwrap();
+    let mut faults = 1;
+    while let Err(error) = restore(consul, snapshot.body.clone()).await {
+        // About one restore in a hundred under load leaves Consul (seen with 1.22) without an answer to anything for good.
+        assert!(faults < 5, "Consul cannot be restored: {error}");
+        scene.consul.restart().await.unwrap();
+        faults += 1;
+    }
     scene.observer.expect(Expectation::recovers);
-    1
+    faults
+}
+
+async fn restore(consul: &Client, snapshot: Bytes) -> consul_sync_testbed::Result<()> {
+    let consul = consul.with_deadline(PATIENCE);
+    let kind = "application/octet-stream";
+    let answer = consul
+        .send(Method::PUT, "/v1/snapshot", kind, snapshot)
+        .await?;
+    answer.success().map(drop)
 }
 
 async fn api_server_compacted(scene: &Scene<'_>, rng: &mut Rng) -> u64 {
