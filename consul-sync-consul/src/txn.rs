@@ -9,6 +9,7 @@ mod apply;
 mod encode;
 mod refusal;
 mod single;
+mod step;
 mod under_way;
 mod versions;
 

@@ -196,7 +196,8 @@ impl Acl {
             });
         }
         let (rules, holder) = if secret.is_empty() {
-            (Rules::new(), Holder::Anonymous)
+            let anonymous = self.tokens.get("").map(|token| token.rules.clone());
+            (anonymous.unwrap_or_default(), Holder::Anonymous)
         } else {
             let token = self.tokens.get(secret)?;
             (token.rules.clone(), Holder::Token(token.accessor.clone()))

@@ -40,15 +40,19 @@ pub(super) async fn reading(shared: &Shared, parts: &Parts, read: &Read) -> Resu
     // The token is looked at again when there is something to show, and not when the wait ends.
     let mut admitted = access(shared, parts).map_err(|answer| failed(answer, read))?;
     loop {
-        let moved = {
+        let (moved, is_abandoned) = {
             let state = shared.state();
-            read.index(&state.store, &query) > query.index || state.epoch != epoch
+            let is_newer = read.index(&state.store, &query) > query.index;
+            (is_newer, state.epoch != epoch)
         };
+        if is_abandoned && blocked.is_some() {
+            return print(shared, read, &query, &admitted, true);
+        }
         if moved && blocked.is_some() {
             admitted = access(shared, parts).map_err(|answer| failed(answer, read))?;
         }
         if moved || query.index == 0 || !in_time {
-            return print(shared, read, &query, &admitted);
+            return print(shared, read, &query, &admitted, false);
         }
         blocked.get_or_insert_with(|| shared.count(&shared.blocked));
         in_time = timeout_at(deadline, changes.changed()).await.is_ok();
@@ -121,11 +125,21 @@ fn view_key(token: &str, name: &str, query: &Query) -> String {
     key
 }
 
-fn print(shared: &Shared, read: &Read, query: &Query, access: &Access) -> Result<Answer, Answer> {
+/// A query that is held while a snapshot is restored is answered with what it showed before (`is_abandoned`): Consul
+/// ends it, and does not look at the new tables for it.
+fn print(
+    shared: &Shared,
+    read: &Read,
+    query: &Query,
+    access: &Access,
+    is_abandoned: bool,
+) -> Result<Answer, Answer> {
     let mut state = shared.state();
-    let index = read.index(&state.store, query);
-    read.side_effect(&mut state.store, &shared.identity);
-    let answer = read.answer(&state.store, query, access, &shared.identity);
+    let State { store, former, .. } = &mut *state;
+    let store = former.as_mut().filter(|_| is_abandoned).unwrap_or(store);
+    let index = read.index(store, query);
+    read.side_effect(store, &shared.identity);
+    let answer = read.answer(store, query, access, &shared.identity);
     let (answer, filtered) = answer.map_err(|answer| failed(answer, read))?;
     let mut answer = answer
         .header("x-consul-index", &index.to_string())

@@ -108,6 +108,7 @@ impl FakeConsulBuilder {
             operations: self.record.then(Vec::new),
             writes: 0,
             epoch: 0,
+            former: None,
         };
         let shared = Arc::new(Shared::new(identity, address, self.connections, state));
         FakeConsul::serve(shared, listener)

@@ -77,7 +77,7 @@ impl FakeConsul {
 // ---- the operator -----------------------------------------------------------------------------------------------------
 
 impl FakeConsul {
-    /// Adds a token or gives an existing one other rules.
+    /// Adds a token or gives an existing one other rules. The empty secret is that of requests without a token.
     pub fn put_token(&self, secret: &str, rules: Rules) {
         let mut state = self.shared.state();
         state.store.raft += 1;
@@ -101,7 +101,7 @@ impl FakeConsul {
     }
 
     /// Puts the catalog back to `snapshot`: what was written since is gone, and the indexes of the listings go back. Blocked
-    /// queries are answered at once.
+    /// queries are answered at once, with what they showed before.
     pub fn restore(&self, snapshot: &Snapshot) {
         let mut state = self.shared.state();
         let mut store = snapshot.0.clone();

@@ -67,6 +67,8 @@ pub(super) struct State {
     pub(super) writes: u64,
     /// Counts how often the whole catalog was replaced; a blocked query is answered then, whatever its index.
     pub(super) epoch: u64,
+    /// The catalog before it was replaced, which such a query shows.
+    pub(super) former: Option<Store>,
 }
 
 impl State {
@@ -82,7 +84,7 @@ impl State {
 
     /// Puts other tables in the place of these.
     pub(super) fn replace(&mut self, store: Store) {
-        self.store = store;
+        self.former = Some(std::mem::replace(&mut self.store, store));
         self.views.clear();
         self.epoch += 1;
     }

@@ -7,9 +7,9 @@ use consul_sync_core::{Op, Outcome, Outcomes, Reason, Rejection, Slot};
 use http::StatusCode;
 
 use super::{
-    NodeWrite, Refusal, encode,
+    NodeWrite, Refusal,
     refusal::{missing_rule, rejection},
-    single,
+    single, step,
     under_way::UnderWay,
     versions::{Applied, applied},
 };
@@ -326,7 +326,7 @@ impl<'a> Apply<'a> {
     fn owners(&self, part: &[usize], node: NodeState) -> Vec<Option<usize>> {
         let node = matches!(node, NodeState::Due(_)).then_some(None);
         let ops = part.iter().flat_map(|at| {
-            let count = encode::steps(&self.ops[*at]).count();
+            let count = step::steps(&self.ops[*at]).count();
             std::iter::repeat_n(Some(*at), count)
         });
         node.into_iter().chain(ops).collect()

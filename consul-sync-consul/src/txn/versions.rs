@@ -2,7 +2,7 @@
 
 use consul_sync_core::Op;
 
-use super::encode::{Step, steps};
+use super::step::{Step, steps};
 use crate::{
     registration::{Registration, Version, check_id},
     wire::TxnResult,

@@ -7,7 +7,7 @@ use consul_sync_core::{ErrorKind, Event};
 
 use super::{
     catalog::instance,
-    support::{Events, service, sink, slot, write},
+    support::{Events, service, settings, sink, sink_of, slot, write},
 };
 
 #[tokio::test]
@@ -134,4 +134,27 @@ async fn fault_c02_a_listing_with_a_lower_index_than_the_one_before_is_not_belie
         let whole = events.listing().await;
         assert_eq!(whole.len(), 3, "{whole:?}");
     }
+}
+
+/// A query that blocks past an index which the server lost is held until its wait is over.
+#[tokio::test]
+async fn fault_c02_a_server_that_lost_everything_is_noticed_however_long_queries_are_held() {
+    let consul = FakeConsul::start().await.unwrap();
+    let mut settings = settings();
+    settings.wait = Duration::from_secs(600);
+    let sink = sink_of(&consul.url(), |_| (), settings);
+    write(&sink, &[service("web", 3)]).await;
+    let mut events = Events::of(&sink);
+    events.listing().await;
+    while consul.blocked() < 2 {
+        assert!(events.is_quiet(Duration::from_millis(20)).await);
+    }
+    consul.restart();
+    while events.error().await.kind() != ErrorKind::Incomplete {}
+    let listed = loop {
+        if let Some(listed) = events.try_listing().await {
+            break listed;
+        }
+    };
+    assert!(listed.is_empty(), "{listed:?}");
 }

@@ -197,3 +197,18 @@ async fn missing_rights_name_the_rule_that_would_help() {
     let error = stranger.apply(&ops).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
 }
+
+/// The token may write and not read, or somebody between us and Consul took it out.
+#[tokio::test]
+async fn fault_t06_a_success_without_results_leaves_writes_unknown() {
+    let consul = FakeConsul::start().await.unwrap();
+    let sink = sink(&consul.url());
+    write(&sink, &[]).await;
+    consul.inject(Fault::new().on(Endpoint::Txn).partial(0));
+    let outcomes = sink
+        .apply(&creates(&sink, &service("web", 2)))
+        .await
+        .unwrap();
+    assert_eq!(kinds(&outcomes), ["unknown"; 2]);
+    assert_eq!(consul.requests(Endpoint::Txn), 1);
+}

@@ -1,12 +1,17 @@
 //! Rights that are missing, narrowed or withdrawn.
 
+use std::time::Duration;
+
 use consul_sync_consul::{
     Secret, TokenSource,
-    testing::{DefaultPolicy, FakeConsul, Right, Rules},
+    testing::{DefaultPolicy, Endpoint, FakeConsul, Right, Rules},
 };
 use consul_sync_core::{ErrorKind, Event, Sink};
 
-use super::support::{Events, NODE, service, sink_with, slot, write};
+use super::{
+    catalog::node,
+    support::{Events, NODE, creates, service, sink_with, slot, write},
+};
 
 #[tokio::test]
 async fn fault_c09_what_may_not_be_read_is_not_taken_for_empty() {
@@ -113,4 +118,60 @@ async fn rights_that_are_narrowed_do_not_look_like_deletes() {
     let error = events.error().await;
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     assert!(error.to_string().contains("left out"), "{error}");
+}
+
+/// Without a token Consul does not even say that something was left out.
+#[tokio::test]
+async fn fault_c09_without_a_token_what_may_not_be_read_is_not_taken_for_empty() {
+    let consul = FakeConsul::builder().acl(DefaultPolicy::Deny);
+    let consul = consul
+        .token("full", Rules::sync(NODE))
+        .start()
+        .await
+        .unwrap();
+    let full = sink_with(&consul.url(), |settings| {
+        settings.token = TokenSource::Value(Secret::new("full"));
+    });
+    write(&full, &[service("web", 1)]).await;
+    let nodes = || Rules::new().node_prefix("", Right::Read);
+    consul.put_token("", nodes());
+    let anonymous = sink_with(&consul.url(), |_| ());
+    let error = Events::of(&anonymous).refused_listing().await;
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    assert!(error.to_string().contains("service_prefix"), "{error}");
+    let error = anonymous.read(&[slot("web")]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+
+    // With the right everything is there; when it is withdrawn, nothing is taken for gone.
+    consul.put_token("", nodes().service_prefix("", Right::Read));
+    let mut events = Events::of(&anonymous);
+    assert_eq!(events.listing().await.len(), 1);
+    while consul.blocked() < 2 {
+        assert!(events.is_quiet(Duration::from_millis(20)).await);
+    }
+    consul.put_token("", nodes());
+    let mut changed = consul.instances(NODE).remove(0);
+    changed.port = 81;
+    consul.put_instance(changed).unwrap();
+    let error = events.error().await;
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+}
+
+/// A node that may not be read looks absent, and must not be registered for that.
+#[tokio::test]
+async fn fault_c09_a_node_that_may_not_be_read_is_not_registered() {
+    let services = Rules::new().service_prefix("", Right::Write);
+    let rules = services.node(NODE, Right::Deny);
+    let consul = FakeConsul::builder()
+        .acl(DefaultPolicy::Deny)
+        .token("few", rules);
+    let consul = consul.start().await.unwrap();
+    consul.put_node(node()).unwrap();
+    let sink = sink_with(&consul.url(), |settings| {
+        settings.token = TokenSource::Value(Secret::new("few"));
+    });
+    let error = sink.apply(&creates(&sink, &service("web", 1))).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+    assert_eq!(consul.requests(Endpoint::Txn), 0);
 }

@@ -5,6 +5,8 @@
 mod credentials;
 #[path = "consul_sink/damage.rs"]
 mod damage;
+#[path = "consul_sink/limits.rs"]
+mod limits;
 #[path = "consul_sink/node.rs"]
 mod node;
 #[path = "consul_sink/restart.rs"]
@@ -47,6 +49,12 @@ on_each_version! {
     fault_c10_a_deleted_token_weakens_what_is_known => super::credentials::revoked;
     fault_g06_only_a_server_that_proves_its_name_is_spoken_to => super::credentials::tls;
     fault_t11_the_node_of_the_agent_is_refused => super::node::agents_node;
+    fault_t11_an_agent_that_takes_the_node_is_not_fought => super::node::agent_takes_it;
+    fault_t09_a_node_that_somebody_registers_first_stays_theirs => super::node::written_meanwhile;
+    fault_o03_of_two_clusters_with_one_id_the_first_holds_it => super::node::two_owners;
+    fault_c13_a_server_at_its_limit_of_connections_is_used_all_the_same => super::limits::connections;
+    fault_t02_a_server_that_takes_small_bodies_gets_small_bodies => super::limits::bodies;
+    random_instances_are_read_back_as_they_were_written => super::round_trip::random;
     a_node_of_thousands_is_listed_whole => super::round_trip::thousands;
     lists_of_ports_are_written_where_the_server_takes_them => super::round_trip::ports;
 }

@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use consul_sync_consul::Ports;
 use consul_sync_core::{
-    Layout, Outcome, Reason, Service, Sink,
+    Address, Check, Instance, Layout, Outcome, Reason, Service, Sink, Status,
     testing::{conformance, instance},
 };
 use consul_sync_testbed::{Consul, ConsulVersion};
+use proptest::{
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
 
 use super::{
     Tested,
@@ -206,6 +211,142 @@ pub(crate) async fn ports(version: ConsulVersion) -> Tested {
     } else {
         let outcomes = sink.apply(&creates(&sink, &listed)).await?;
         assert!(matches!(outcomes[0], Outcome::Refused(_)), "{outcomes:?}");
+    }
+    Ok(())
+}
+
+/// How many random instances are written and read back, unless the variable says how many.
+const INSTANCES: usize = 2_000;
+const INSTANCES_VARIABLE: &str = "CONSUL_ROUND_TRIPS";
+
+fn any_text(longest: usize) -> impl Strategy<Value = String> {
+    let plain = prop::char::ranges(std::borrow::Cow::Borrowed(&[' '..='~']));
+    let plain = prop::collection::vec(plain, 0..=longest).prop_map(|all| all.into_iter().collect());
+    prop_oneof![
+        plain,
+        "\\PC{0,12}",
+        "[\"\\\\\n\t\r<>&%{}\u{2028}\u{7f}\u{0}\u{1}]{0,6}",
+    ]
+}
+
+fn any_address() -> impl Strategy<Value = Address> {
+    prop_oneof![
+        4 => any::<[u8; 4]>().prop_map(|ip| Address::Ip(ip.into())),
+        2 => any::<[u16; 8]>().prop_map(|ip| Address::Ip(ip.into())),
+        2 => "[a-zA-Z0-9]([a-zA-Z0-9-]{0,12}[a-zA-Z0-9])?(\\.[a-z]{1,8}){0,3}"
+            .prop_map(|host: String| Address::Host(host.into())),
+    ]
+}
+
+fn any_check() -> impl Strategy<Value = Check> {
+    (any_text(20), "[a-zA-Z0-9-]{1,12}", any_text(80), 0..3_u8).prop_map(
+        |(name, scope, output, status)| {
+            let mut health = check(true);
+            health.name = name.into();
+            health.scope = scope.into();
+            health.output = output.into();
+            health.status =
+                [Status::Passing, Status::Warning, Status::Critical][usize::from(status)];
+            health
+        },
+    )
+}
+
+fn any_meta() -> impl Strategy<Value = Vec<(String, String)>> {
+    prop::collection::vec(("[a-zA-Z0-9_-]{1,24}", any_text(60)), 0..6)
+}
+
+fn any_instance() -> impl Strategy<Value = Instance> {
+    (
+        any_address(),
+        prop::option::of(any::<u16>()),
+        any_meta(),
+        prop::option::of(any_check()),
+    )
+        .prop_map(|(address, port, meta, check)| {
+            let mut instance = Instance::new(address);
+            if let Some(port) = port {
+                instance = instance.port("http", port);
+            }
+            instance.meta = meta.into_iter().collect();
+            instance.check = check;
+            instance
+        })
+}
+
+/// A service of a dozen instances that we would register.
+fn any_service(number: usize) -> impl Strategy<Value = Service> {
+    let tags = prop::collection::vec(any_text(30), 0..4);
+    let weight = prop::option::of(1..=65_535_u32);
+    let instances = prop::collection::vec(any_instance(), 12);
+    ("[a-zA-Z0-9._-]{1,20}", tags, weight, any_meta(), instances).prop_map(
+        move |(name, tags, weight, meta, instances)| {
+            let mut one = service(&format!("{name}-{number}"), 0);
+            one.tags = tags.iter().map(|tag| Arc::from(tag.as_str())).collect();
+            one.weight = weight;
+            one.meta = meta.into_iter().collect();
+            one.instances = instances;
+            one
+        },
+    )
+}
+
+/// What we would register is read back as it was written, by slot and by listing, so that a restart writes nothing.
+pub(crate) async fn random(version: ConsulVersion) -> Tested {
+    let consul = Consul::start(version).await?;
+    let sink = sink(consul.url());
+    let asked = std::env::var(INSTANCES_VARIABLE)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let mut runner = if asked.is_some() {
+        TestRunner::new(Config::default())
+    } else {
+        TestRunner::new_with_rng(
+            Config::default(),
+            TestRng::deterministic_rng(RngAlgorithm::ChaCha),
+        )
+    };
+    let (mut left, mut number, mut refused) = (asked.unwrap_or(INSTANCES), 0, 0);
+    while left > 0 {
+        let mut services = Vec::new();
+        while services.len() < 40 {
+            number += 1;
+            let service = any_service(number)
+                .new_tree(&mut runner)
+                .map_err(|why| why.to_string())?
+                .current();
+            // What our own rules refuse is never written.
+            if sink.place(&service).is_ok() {
+                services.push(service);
+            } else {
+                refused += 1;
+                assert!(refused < number / 2 + 40, "most of what is made is refused");
+            }
+        }
+        let mut ops = Vec::new();
+        let mut written = Vec::new();
+        for service in &services {
+            ops.extend(creates(&sink, service));
+            let (slot, records) = records(&sink, service);
+            written.push((slot, records));
+        }
+        for (op, outcome) in ops.iter().zip(sink.apply(&ops).await?) {
+            assert!(
+                matches!(outcome, Outcome::Written(_)),
+                "{op:?}: {outcome:?}"
+            );
+        }
+        let slots: Vec<_> = written.iter().map(|(slot, _)| slot.clone()).collect();
+        for ((slot, held), (_, records)) in sink.read(&slots).await?.into_iter().zip(&written) {
+            let read: Vec<_> = held.records.iter().map(|held| &held.record).collect();
+            assert_eq!(read, records.iter().collect::<Vec<_>>(), "{slot}");
+        }
+        assert!(
+            planned(&sink, &services).await.is_empty(),
+            "a restart would write"
+        );
+        left = left.saturating_sub(ops.len());
+        write(&sink, &[]).await;
     }
     Ok(())
 }
