@@ -83,6 +83,7 @@ faults! {
 #[derive(Debug)]
 pub(crate) struct Faults {
     rngs: Vec<Option<Rng>>,
+    is_always: bool,
     /// Whether things go wrong now.
     pub(crate) are_on: bool,
 }
@@ -95,13 +96,21 @@ impl Faults {
         };
         Self {
             rngs: Fault::ALL.iter().map(rng).collect(),
+            is_always: false,
             are_on: true,
         }
+    }
+
+    /// From now on each fault comes at every moment at which it can.
+    pub(crate) fn always(&mut self) {
+        self.are_on = true;
+        self.is_always = true;
     }
 
     /// Whether this fault comes now; then chance for its details.
     pub(crate) fn strikes(&mut self, fault: Fault) -> Option<&mut Rng> {
         let rng = self.rngs[fault as usize].as_mut()?;
-        (self.are_on && rng.chance(fault.percent())).then_some(rng)
+        let comes = self.are_on && (self.is_always || rng.chance(fault.percent()));
+        comes.then_some(rng)
     }
 }

@@ -23,6 +23,8 @@
 //! | I-A1 | what is ours is what is wanted, what is not is as it was | `end::difference`, `check_step` |
 //! | I-A2, rule 8 | then a plan is empty, and a new process writes nothing | `end::restart_writes_nothing` |
 //!
+//! Crashes at every point (I-C1 to I-C5) are in [`crash`].
+//!
 //! `SIM_SEEDS=100000 cargo test -p consul-sync-core --all-features --test sim` runs more seeds; `SIM_SEED=42` replays one, made
 //! as small as it can be while it breaks the same rule, and with `SIM_TRACE=1` prints all that was told, asked and answered.
 
@@ -30,6 +32,7 @@
 
 mod catalog;
 mod check;
+mod crash;
 mod end;
 mod fault;
 mod loss;

@@ -146,6 +146,39 @@ impl Script {
         }
     }
 
+    /// A small story whose only faults are old listings, for those who cut processes.
+    pub(crate) fn small(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let mut steps = Vec::new();
+        for _ in 0..3 {
+            steps.push(Step::new(&mut rng, &BEFORE, &[0]));
+        }
+        for _ in 0..3 {
+            steps.push(Step::new(&mut rng, &[(What::Put, 1)], &[0]));
+        }
+        steps.push(Step::new(&mut rng, &[(What::Crash, 1)], &[0]));
+        let changes = [(What::Put, 1), (What::Replace, 2), (What::Remove, 1)];
+        for _ in 0..3 {
+            steps.push(Step::new(&mut rng, &changes, &[0]));
+        }
+        for step in steps.iter_mut().skip(6) {
+            step.pause = Duration::from_secs(1);
+        }
+        let mut script = Self {
+            ops: 2,
+            concurrency: 2,
+            addresses: 8,
+            instances: 4,
+            faults: vec![Fault::SourceIsStale, Fault::SinkIsStale],
+            steps,
+            ..Self::new(seed)
+        };
+        script.settings.orphans = Orphans::Report;
+        script.settings.retry.max = Duration::from_secs(4);
+        script.settings.brake.share = 100;
+        script
+    }
+
     /// The smallest part of the story that still breaks a rule, as `is_broken` says.
     pub(crate) fn shrink(mut self, is_broken: impl Fn(&Self) -> bool) -> Self {
         loop {

@@ -1,6 +1,6 @@
 //! What happens, step by step.
 
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use consul_sync_core::{
     Check, Control, Driver, Key, Layout, Record, RecordId, Service, Standing, Status, SyncStatus,
@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use crate::{
+    oracle::Place,
     rng::Rng,
     script::{Script, Step, What},
     sink::SimSink,
@@ -25,6 +26,7 @@ pub(crate) struct Outcome {
     pub(crate) log: Vec<String>,
     pub(crate) trace: Vec<String>,
     pub(crate) violations: Vec<String>,
+    pub(crate) deletes: BTreeMap<Place, usize>,
     pub(crate) tally: Tally,
 }
 
@@ -99,6 +101,7 @@ impl Story {
 
     pub(crate) fn outcome(self) -> Outcome {
         let mut state = self.world.lock();
+        let deletes = state.catalog.deletes.clone();
         Outcome {
             log: self.log,
             trace: state.trace.take().unwrap_or_default(),
@@ -106,9 +109,10 @@ impl Story {
             tally: Tally {
                 stories: 1,
                 writes: state.catalog.writes,
-                deletes: state.catalog.deletes.values().sum::<usize>() as u64,
+                deletes: deletes.values().sum::<usize>() as u64,
                 ..state.tally
             },
+            deletes,
         }
     }
 

@@ -139,7 +139,9 @@ impl World {
     pub(crate) async fn point(&self) {
         let Some(points) = &self.points else { return };
         points.send_modify(|count| *count += 1);
-        if self.lock().cut == Some(*points.borrow()) {
+        let met = *points.borrow();
+        let is_cut = self.lock().cut.is_some_and(|cut| met >= cut);
+        if is_cut {
             std::future::pending::<()>().await;
         }
     }
