@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use consul_sync_core::{
-    Cost, Engine, Event, Key, Layout, Op, Owner, Placed, Rejection, Service, Settings, Slot,
+    Cost, Engine, Event, Layout, Op, Outcome, Owner, Placed, Rejection, Service, Settings, Slot,
+    Standing,
     testing::{MemoryLayout, MemoryRecord, MemorySink, service},
 };
 
@@ -134,32 +135,32 @@ fn nothing_is_deleted_before_every_due_slot_was_compared() {
     let layout = MemoryLayout::new(Owner::new("us").unwrap(), 3);
     let mut engine = Engine::new(Uneven(layout), Settings::default());
     let sink = of(64);
-    for n in 0..30 {
-        sink.plant(
-            &service(&format!("default/old{n:02}"), ["10.0.0.1"]),
-            consul_sync_core::Standing::Ours,
-        );
+    let names: Vec<String> = (0..30).map(|n| format!("default/old{n:02}")).collect();
+    let old = || names.iter().map(|name| service(name, ["10.0.0.1"]));
+    let mut source = |event| engine.source_event(event, now);
+    source(Event::RelistStarted);
+    for wanted in old() {
+        sink.plant(&wanted, Standing::Ours);
+        source(Event::Upserted(wanted.key.clone(), Arc::new(wanted)));
     }
+    source(Event::RelistDone);
     engine.sink_event(Event::RelistStarted, now);
     for (slot, held) in sink.contents() {
         engine.sink_event(Event::Upserted(slot, held), now);
     }
-    engine.source_event(Event::RelistStarted, now);
-    let new = service("default/new", ["10.0.9.1", "10.0.9.2"]);
-    engine.source_event(
-        Event::Upserted(Key::new("default", "new"), Arc::new(new)),
-        now,
-    );
-    engine.source_event(Event::RelistDone, now);
     engine.sink_event(Event::RelistDone, now);
-    // The first batch is filled by creates; a delete would still fit, and nobody knows yet that all thirty would go.
+    assert!(engine.next_batch(now).is_none(), "all is as it should be");
+    // One service goes, one comes whose two creates do not fit into a batch, and then all others go.
+    let mut gone = old().map(|wanted| Event::Removed(wanted.key));
+    let new = service("default/new", ["10.0.9.1", "10.0.9.2"]);
+    engine.source_event(gone.next().unwrap(), now);
+    engine.source_event(Event::Upserted(new.key.clone(), Arc::new(new)), now);
+    gone.for_each(|event| engine.source_event(event, now));
+    // A delete would still fit beside the first create, and nobody knows yet that all thirty would go.
     while let Some(batch) = engine.next_batch(now) {
         assert!(!batch.ops().iter().any(Op::is_delete), "{:?}", batch.ops());
-        let versions = batch
-            .ops()
-            .iter()
-            .map(|_| consul_sync_core::Outcome::Written(1));
-        engine.settle(batch.id(), Some(versions.collect()), now);
+        let written = batch.ops().iter().map(|_| Outcome::Written(1));
+        engine.settle(batch.id(), Some(written.collect()), now);
     }
     assert_eq!(engine.status().brake.held_deletes, 30);
 }
