@@ -13,7 +13,7 @@ use consul_sync_k8s::{ConsulNamespaces, ExportSettings, Subject};
 use crate::{
     args::{
         given::{Given, Origin},
-        table::{consul, export, kubernetes, process, safety},
+        table::{consul, election, export, kubernetes, process, safety},
     },
     log::{Format, Level},
 };
@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) owner: Option<Owner>,
     /// How the two tables are joined.
     pub(crate) sync: SyncSettings,
+    /// The lock without which nothing is written; `None` without an election.
+    pub(crate) lock: Option<LockSettings>,
     /// Where the admin server listens; `None` when it is off.
     pub(crate) listen: Option<SocketAddr>,
     /// Log lines.
@@ -67,6 +69,27 @@ pub(crate) struct PlaceSettings {
     pub(crate) namespace: Option<String>,
     /// Whether each Kubernetes namespace has one of its own.
     pub(crate) mirrored: bool,
+}
+
+/// How one of several processes is chosen to write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Election {
+    /// There is one process.
+    #[default]
+    None,
+    /// By a lock in Consul.
+    Consul,
+}
+
+/// The lock by which a leader is elected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LockSettings {
+    /// The session's time to live.
+    pub(crate) ttl: Duration,
+    /// For how long nobody can have it after the session ended.
+    pub(crate) delay: Duration,
+    /// What the key begins with.
+    pub(crate) prefix: String,
 }
 
 /// Log lines.
@@ -106,6 +129,7 @@ impl Settings {
                     ..RetrySettings::default()
                 },
             },
+            lock: lock_settings(given),
             listen: given.one(&process::LISTEN).0,
             log: LogSettings {
                 level: given
@@ -139,6 +163,25 @@ fn export_settings(given: &mut Given) -> ExportSettings {
         serve_terminating: given.one(&export::SERVE_TERMINATING),
         consul_namespaces: mirroring(given),
     }
+}
+
+fn lock_settings(given: &mut Given) -> Option<LockSettings> {
+    let settings = LockSettings {
+        ttl: given.one(&election::TTL),
+        delay: given.one(&election::LOCK_DELAY),
+        prefix: given.one(&election::PREFIX),
+    };
+    if given.one(&election::LEADER_ELECTION) == Election::None {
+        return None;
+    }
+    if given.one(&consul::PORTS) != Ports::Never {
+        given.refuse(
+            &consul::PORTS,
+            "expected never with --leader-election consul: a list of ports is written unconditionally, and Consul could \
+             not refuse it when it comes from a former leader",
+        );
+    }
+    Some(settings)
 }
 
 fn mirroring(given: &mut Given) -> ConsulNamespaces {

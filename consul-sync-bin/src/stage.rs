@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use consul_sync_consul::LockState;
 use consul_sync_core::{ErrorKind, SyncStatus};
 use tokio::sync::watch;
 
@@ -28,6 +29,8 @@ pub(crate) struct Engine {
     pub(crate) status: watch::Receiver<SyncStatus>,
     /// Lets the deletes go that the brake holds.
     pub(crate) release: Arc<dyn Fn() + Send + Sync>,
+    /// Where the election stands, where there is one.
+    pub(crate) lock: Option<watch::Receiver<LockState>>,
 }
 
 impl Stage {
@@ -37,6 +40,21 @@ impl Stage {
             Self::Running(engine) => Some(engine.status.borrow().clone()),
             Self::Starting { .. } | Self::Stopping => None,
         }
+    }
+
+    /// Whether this process may write: one that needs no lock always may.
+    pub(crate) fn is_leading(&self) -> bool {
+        match self {
+            Self::Running(engine) => engine.is_leading(),
+            Self::Starting { .. } | Self::Stopping => false,
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn is_leading(&self) -> bool {
+        let lock = self.lock.as_ref();
+        lock.is_none_or(|lock| lock.borrow().is_leading())
     }
 }
 

@@ -1,6 +1,6 @@
 //! From settings to the two sides: the only place that knows both adapters.
 
-use consul_sync_consul::{Client as ConsulClient, ConsulSink, SinkSettings};
+use consul_sync_consul::{Client as ConsulClient, ConsulSink, Lock, LockSettings, SinkSettings};
 use consul_sync_core::{AdapterError, Owner};
 use consul_sync_k8s::{KubeSource, WatchSettings};
 use kube::Client as KubeClient;
@@ -92,14 +92,47 @@ pub(crate) async fn named_ports(
     Ok(settings.place.ports.decide(client).await?)
 }
 
+/// The lock without which nothing is written, where there is an election. It has a client of its own, so that a
+/// renewal never waits behind a listing.
+///
+/// # Errors
+/// Names the setting that cannot be used.
+pub(crate) fn lock(settings: &Settings, owner: &Owner) -> Result<Option<Lock>, String> {
+    let Some(asked) = &settings.lock else {
+        return Ok(None);
+    };
+    let sink = sink_settings(settings, owner.clone());
+    let mut lock = LockSettings::new(owner);
+    lock.prefix.clone_from(&asked.prefix);
+    lock.ttl = asked.ttl;
+    lock.lock_delay = asked.delay;
+    lock.holder.host = host();
+    lock.node = sink.node;
+    lock.node_address = sink.node_address;
+    Ok(Some(Lock::new(consul(settings)?, lock)))
+}
+
+/// The name of the pod or machine, for people; empty where the system does not say.
+fn host() -> String {
+    let variable = std::env::var("HOSTNAME").ok();
+    let name = variable.filter(|name| !name.is_empty()).or_else(|| {
+        ["/proc/sys/kernel/hostname", "/etc/hostname"]
+            .iter()
+            .find_map(|file| std::fs::read_to_string(file).ok())
+    });
+    name.unwrap_or_default().trim().chars().take(253).collect()
+}
+
 /// What is, and how it is changed.
 pub(crate) fn sink(
     settings: &Settings,
     client: &ConsulClient,
     owner: Owner,
     named_ports: bool,
+    lock: Option<&Lock>,
 ) -> ConsulSink {
     let mut sink = sink_settings(settings, owner);
+    sink.fence = lock.map(Lock::fence);
     sink.named_ports = named_ports;
     ConsulSink::new(client.clone(), sink)
 }
@@ -129,14 +162,19 @@ pub(crate) fn sink_settings(settings: &Settings, owner: Owner) -> SinkSettings {
 /// What Consul shows: its version, each right, and the node.
 pub(crate) async fn look_at_consul(settings: &Settings, clients: &Clients) -> Vec<Finding> {
     // Only to count what is ours; that the cluster cannot be asked is the other side's finding.
+    let mut lock = None;
     let owner = match owner(settings, &clients.kubernetes).await {
-        Ok(owner) => owner,
+        Ok(owner) => {
+            // It does not run: only the rights that it needs are asked for.
+            lock = self::lock(settings, &owner).ok().flatten();
+            owner
+        }
         Err(_) => match Owner::new("unknown") {
             Ok(unknown) => unknown,
             Err(_) => return Vec::new(),
         },
     };
-    let sink = sink(settings, &clients.consul, owner, false);
+    let sink = sink(settings, &clients.consul, owner, false, lock.as_ref());
     let found = consul_sync_consul::preflight(&sink).await;
     found
         .into_iter()

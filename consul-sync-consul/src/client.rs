@@ -118,7 +118,8 @@ impl Client {
             .with_optional("partition", self.0.partition.as_deref())
     }
 
-    /// Sends a request and returns its answer: a success, or the 409 with which a transaction is refused.
+    /// Sends a request and returns its answer: a success, the 409 with which a transaction is refused, or the 404 of
+    /// something that may be absent.
     ///
     /// # Cancellation
     /// A dropped write may have been applied.
@@ -255,7 +256,7 @@ impl Client {
         if connection.sender.ready().await.is_ok() {
             self.0.pool.put(server, connection);
         }
-        self.judge(answer)
+        self.judge(request, answer)
     }
 
     async fn dial(&self, server: usize) -> Result<Connection, Error> {

@@ -23,6 +23,7 @@ mod client;
 mod connection;
 mod error;
 mod journal;
+mod lock;
 mod place;
 mod pool;
 mod preflight;
@@ -43,6 +44,7 @@ mod wire;
 pub use address::ServerAddress;
 pub use client::{Client, ClientSettings};
 pub use error::{Call, Error};
+pub use lock::{Fence, Holder, Lock, LockSettings, LockState};
 pub use preflight::preflight;
 pub use registration::{
     KUBERNETES, OWNER_META, Ports, RegisteredCheck, Registration, SOURCE_META, Version,

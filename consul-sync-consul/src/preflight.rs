@@ -116,7 +116,7 @@ async fn version(sink: &ConsulSink) -> Finding {
 
 async fn allowed(sink: &ConsulSink) -> Vec<Finding> {
     let node = sink.node().as_str();
-    let needed = [
+    let mut needed = vec![
         (
             ("node", node, "write"),
             format!("node \"{node}\" {{ policy = \"write\" }}"),
@@ -130,13 +130,22 @@ async fn allowed(sink: &ConsulSink) -> Vec<Finding> {
             "service_prefix \"\" { policy = \"write\" }".to_owned(),
         ),
     ];
-    let questions = needed
-        .each_ref()
+    if let Some(fence) = &sink.inner.settings.fence {
+        for (resource, name) in [("key", fence.key()), ("session", node)] {
+            needed.push((
+                (resource, name, "write"),
+                format!("{resource} \"{name}\" {{ policy = \"write\" }}"),
+            ));
+        }
+    }
+    let questions: Vec<Access<'_>> = needed
+        .iter()
         .map(|((resource, segment, verb), _)| Access {
             resource,
             segment,
             verb,
-        });
+        })
+        .collect();
     match rights::ask(sink.client(), &questions).await {
         Ok(Rights::Off) => vec![Finding::good(
             "consul has no access control; every right is there",

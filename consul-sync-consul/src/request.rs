@@ -28,6 +28,8 @@ pub(crate) struct Request {
     /// How many times the usual deadline it may take.
     patience: u32,
     is_write: bool,
+    /// Whether 404 is an answer: what was asked for is not there.
+    may_be_absent: bool,
 }
 
 // === impl Request ===
@@ -63,7 +65,15 @@ impl Request {
             wait: None,
             patience: 1,
             is_write,
+            may_be_absent: false,
         }
+    }
+
+    /// Takes 404 for an answer: what is asked for may be absent.
+    #[must_use]
+    pub(crate) fn or_absent(mut self) -> Self {
+        self.may_be_absent = true;
+        self
     }
 
     /// One more parameter.
@@ -146,6 +156,10 @@ impl Request {
 
     pub(crate) fn patience(&self) -> u32 {
         self.patience
+    }
+
+    pub(crate) fn may_be_absent(&self) -> bool {
+        self.may_be_absent
     }
 
     pub(crate) fn is_write(&self) -> bool {

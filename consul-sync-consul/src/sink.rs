@@ -25,7 +25,7 @@ use crate::{
     journal::Journal,
     place::Placement,
     registration::Registration,
-    txn::{Apply, Limits, Target},
+    txn::{Apply, Limits, Target, fence_cost},
     watch,
 };
 
@@ -106,7 +106,12 @@ impl Layout for ConsulSink {
     }
 
     fn limits(&self) -> Cost {
-        self.inner.limits.get()
+        let limits = self.inner.limits.get();
+        let fence = fence_cost(self.inner.settings.fence.as_ref());
+        Cost {
+            ops: limits.ops - fence.ops,
+            bytes: limits.bytes - fence.bytes,
+        }
     }
 
     fn cost(&self, op: &Op<Registration>) -> Cost {

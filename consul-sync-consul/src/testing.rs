@@ -7,8 +7,9 @@
 //! It is a witness and not an opinion: the test suite runs the same random operations against it and against real servers
 //! and compares the answers.
 //!
-//! It does not keep anything on disk, elect leaders, run checks, or know key/value pairs, service mesh, sessions, namespaces
-//! and peers.
+//! It does not keep anything on disk, elect leaders, run checks, or know service mesh, namespaces and peers. Of the
+//! key/value store it has what a lock needs: keys are read one by one and written by transactions, and sessions end by
+//! their TTL or with their node, not by a failing check.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -28,6 +29,7 @@ mod endpoint;
 mod fault;
 mod filter;
 mod hand;
+mod lock;
 mod model;
 mod object;
 mod read;
@@ -35,6 +37,7 @@ mod register;
 mod request;
 mod route;
 mod server;
+mod session;
 mod store;
 mod txn;
 mod vet;
@@ -44,8 +47,9 @@ mod views;
 pub use acl::{DefaultPolicy, Right, Rules};
 pub use builder::FakeConsulBuilder;
 pub use endpoint::Endpoint;
-pub use fault::{Fault, Operation};
+pub use fault::{Applied, Fault, Operation};
 pub use hand::Snapshot;
+pub use lock::{KeyValue, Session};
 pub use model::{Check, Instance, NamedPort, Node, Pairs, TaggedAddress, Weights};
 
 use server::Shared;
@@ -185,6 +189,19 @@ impl FakeConsul {
             .collect()
     }
 
+    /// The key `key`, if it is there.
+    pub fn key(&self, key: &str) -> Option<KeyValue> {
+        let state = self.shared.state();
+        state.store.key(key).map(|entry| (**entry).clone())
+    }
+
+    /// Sessions that have not ended.
+    pub fn sessions(&self) -> Vec<Session> {
+        let state = self.shared.state();
+        let sessions = state.store.sessions();
+        sessions.map(|session| (**session).clone()).collect()
+    }
+
     /// Index of the last raft entry. It grows with every write that reached raft, whether or not it changed anything.
     pub fn raft_index(&self) -> u64 {
         self.shared.state().store.raft
@@ -213,7 +230,14 @@ impl FakeConsul {
     /// Operations of the transactions that were applied, in order, if they are recorded
     /// ([`record_operations`](FakeConsulBuilder::record_operations)).
     pub fn operations(&self) -> Vec<Operation> {
-        self.shared.state().operations.clone().unwrap_or_default()
+        let applied = self.applied().into_iter();
+        applied.flat_map(|applied| applied.operations).collect()
+    }
+
+    /// Transactions that were applied, in order, with who sent them and who held which lock, if they are recorded
+    /// ([`record_operations`](FakeConsulBuilder::record_operations)).
+    pub fn applied(&self) -> Vec<Applied> {
+        self.shared.state().applied.clone().unwrap_or_default()
     }
 
     /// Queries that block right now.

@@ -19,8 +19,8 @@ use consul_sync_core::Cost;
 
 pub(crate) use self::{
     apply::Apply,
-    encode::{NodeWrite, Target},
-    refusal::Refusal,
+    encode::{NodeWrite, Target, fence_cost},
+    refusal::{Refusal, missing_rule},
 };
 
 /// Operations in a transaction since Consul 1.14.

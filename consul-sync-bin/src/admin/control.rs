@@ -163,6 +163,7 @@ mod tests {
                     released.fetch_add(1, Ordering::Relaxed);
                 })
             },
+            lock: None,
         };
         assert_eq!(release(&engine(false)).0, StatusCode::CONFLICT);
         assert_eq!(released.load(Ordering::Relaxed), 0);

@@ -72,7 +72,20 @@ fn checks(stage: &Stage) -> Vec<Check> {
             needed: true,
             why: error.map(|kind| kind.to_string()),
         }],
-        Stage::Running(engine) => engine_checks(&engine.status.borrow()),
+        Stage::Running(engine) => {
+            let mut checks = engine_checks(&engine.status.borrow());
+            checks.extend(engine.lock.as_ref().map(|lock| {
+                let state = lock.borrow();
+                Check {
+                    name: "leading",
+                    good: state.is_leading(),
+                    // A standby is ready to take over, which is its work.
+                    needed: false,
+                    why: (!state.is_leading()).then(|| state.to_string()),
+                }
+            }));
+            checks
+        }
         Stage::Stopping => vec![Check {
             name: "stopping",
             good: false,
@@ -129,6 +142,7 @@ mod tests {
         Stage::Running(Engine {
             status: watch::channel(status).1,
             release: Arc::new(|| {}),
+            lock: None,
         })
     }
 
@@ -193,6 +207,34 @@ mod tests {
             "[+]source_listing ok\n[-]sink_listing pending: sink timeout\n[-]slots pending: 2 names\n[+]brake ok\nready\n"
         );
         assert_eq!(ready(&stage, false).1, "ok\n");
+    }
+
+    #[test]
+    fn a_standby_is_ready_and_tells_who_leads() {
+        use consul_sync_consul::{Holder, LockState};
+        let mut stage = running(SyncStatus {
+            source: listed(),
+            sink: listed(),
+            ..SyncStatus::default()
+        });
+        let (state, seen) = watch::channel(LockState::Leading);
+        if let Stage::Running(engine) = &mut stage {
+            engine.lock = Some(seen);
+        }
+        assert!(ready(&stage, true).1.contains("[+]leading ok\n"));
+        let mut holder = Holder::default();
+        holder.id = "1f".to_owned();
+        holder.host = "pod-1".to_owned();
+        state.send_replace(LockState::StandingBy {
+            holder: Some(holder),
+            trouble: None,
+        });
+        let (code, text) = ready(&stage, true);
+        assert_eq!(code, StatusCode::OK);
+        assert!(
+            text.contains("[-]leading pending: standing by, process 1f on pod-1 leads\n"),
+            "{text}"
+        );
     }
 
     #[test]

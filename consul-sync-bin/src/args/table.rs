@@ -1,6 +1,7 @@
 //! Every setting, once.
 
 pub(crate) mod consul;
+pub(crate) mod election;
 pub(crate) mod export;
 pub(crate) mod kubernetes;
 pub(crate) mod process;
@@ -56,6 +57,10 @@ pub(crate) static ALL: &[&Row] = &[
     &safety::BRAKE_FLOOR.row,
     &safety::BRAKE_WINDOW.row,
     &safety::RETRY_MAX.row,
+    &election::LEADER_ELECTION.row,
+    &election::TTL.row,
+    &election::LOCK_DELAY.row,
+    &election::PREFIX.row,
     &process::LISTEN.row,
     &process::LOG_LEVEL.row,
     &process::LOG_FORMAT.row,

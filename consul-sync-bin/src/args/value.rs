@@ -11,6 +11,8 @@ use consul_sync_consul::{NodeName, Ports, Secret, ServerAddress};
 use consul_sync_core::{Orphans, Owner, Policy};
 use consul_sync_k8s::{NodePorts, Selector, Subject};
 
+use crate::settings::Election;
+
 /// Any text but the empty one.
 pub(crate) fn text(text: &str) -> Result<String, String> {
     if text.is_empty() {
@@ -85,6 +87,48 @@ pub(crate) fn wait(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|wait| (Duration::from_secs(1)..=Duration::from_secs(600)).contains(wait))
         .ok_or_else(|| "expected a duration from 1s to 10m".to_owned())
+}
+
+/// How a leader is elected.
+pub(crate) fn election(text: &str) -> Result<Election, String> {
+    choice(
+        text,
+        &[("none", Election::None), ("consul", Election::Consul)],
+    )
+}
+
+/// A session's time to live: Consul takes up to a day, and nothing below a setting of its own.
+pub(crate) fn session_ttl(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .ok()
+        .filter(|ttl| (Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(ttl))
+        .ok_or_else(|| "expected a duration from 1s to 24h".to_owned())
+}
+
+/// A lock delay: Consul takes up to a minute, and none.
+pub(crate) fn lock_delay(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|delay| *delay <= Duration::from_secs(60))
+        .ok_or_else(|| "expected a duration from 0s to 60s".to_owned())
+}
+
+/// The start of a key, in parts that mean the same in a path.
+pub(crate) fn key_prefix(text: &str) -> Result<String, String> {
+    let is_plain = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+    };
+    if text.len() <= 256 && text.split('/').all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "expected parts of letters, digits, dashes, dots and underscores with / between them"
+                .to_owned(),
+        )
+    }
 }
 
 /// An owner. It is a value of Consul's meta and a label of Kubernetes, which is the stricter of the two.
@@ -276,6 +320,25 @@ mod tests {
         }
         for text in ["999ms", "601s", "0", "x"] {
             assert!(wait(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_an_election_needs_is_what_consul_takes() {
+        assert_eq!(session_ttl("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(lock_delay("0s"), Ok(Duration::ZERO));
+        assert_eq!(lock_delay("60s"), Ok(Duration::from_secs(60)));
+        for text in ["0s", "999ms", "25h", "x"] {
+            assert!(session_ttl(text).is_err(), "{text}");
+        }
+        for text in ["61s", "-1s", "x"] {
+            assert!(lock_delay(text).is_err(), "{text}");
+        }
+        for text in ["consul-sync", "teams/a_1/sync.v2"] {
+            assert_eq!(key_prefix(text).as_deref(), Ok(text));
+        }
+        for text in ["", "/a", "a/", "a//b", "a/../b", "a b", "a%2fb"] {
+            assert!(key_prefix(text).is_err(), "{text}");
         }
     }
 

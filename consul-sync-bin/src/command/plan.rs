@@ -24,7 +24,7 @@ pub(super) async fn plan(
         let owner = wire::owner(&settings, &clients.kubernetes).await?;
         let source = wire::source(&settings, &clients.kubernetes);
         let named_ports = wire::named_ports(&settings, &clients.consul).await?;
-        let sink = wire::sink(&settings, &clients.consul, owner.clone(), named_ports);
+        let sink = wire::sink(&settings, &clients.consul, owner.clone(), named_ports, None);
         let plan = consul_sync_core::plan(&source, &sink, &settings.sync).await?;
         Ok(Report::new(&plan, owner.as_str(), sink.node().as_str()))
     })

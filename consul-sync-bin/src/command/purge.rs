@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use consul_sync_consul::{Lock, LockState};
 use consul_sync_core::BatchReport;
+use tokio::sync::oneshot;
 
 use super::{print, within};
 use crate::{
@@ -37,7 +39,8 @@ pub(super) async fn purge(
             .await
             .map_err(name_the_owner)?
     };
-    let sink = wire::sink(&settings, &consul, owner.clone(), false);
+    let lock = wire::lock(&settings, &owner)?;
+    let sink = wire::sink(&settings, &consul, owner.clone(), false, lock.as_ref());
     let plan = within(timeout, consul_sync_core::purge_plan(&sink, unowned)).await?;
     let report = Report::new(&plan, owner.as_str(), sink.node().as_str());
     print(&render(&report, DELETES));
@@ -59,20 +62,59 @@ pub(super) async fn purge(
             }
         }
     }
-    let done = consul_sync_core::carry_out(&sink, plan)
-        .await
-        .map_err(|error| {
-            format!(
-                "{}; what was deleted before stays deleted, run purge again for the rest",
-                Chain(&error)
-            )
-        })?;
+    let done = leading(
+        lock.as_ref(),
+        timeout,
+        consul_sync_core::carry_out(&sink, plan),
+    )
+    .await?
+    .map_err(|error| {
+        format!(
+            "{}; what was deleted before stays deleted, run purge again for the rest",
+            Chain(&error)
+        )
+    })?;
     print(&format!("{}\n", outcome(&done)));
     Ok(if done.deleted == count {
         Exit::Done
     } else {
         Exit::Failed
     })
+}
+
+/// Does something while the lock is held, where there is one.
+async fn leading<T>(
+    lock: Option<&Lock>,
+    timeout: Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, String> {
+    let Some(lock) = lock else {
+        return Ok(work.await);
+    };
+    let (done, over) = oneshot::channel::<()>();
+    let mut state = lock.state();
+    let working = async {
+        let leads = tokio::time::timeout(timeout, state.wait_for(LockState::is_leading));
+        // What is seen borrows the state, which must not be held while working.
+        let leads = leads.await.is_ok_and(|seen| seen.is_ok());
+        let result = if leads {
+            Ok(work.await)
+        } else {
+            Err(format!(
+                "the lock {} is not had within {}: {}; stop run, or give more time with --timeout",
+                lock.key(),
+                humantime::format_duration(timeout),
+                *state.borrow()
+            ))
+        };
+        drop(done);
+        result
+    };
+    let hand_over = async {
+        let _ = over.await;
+    };
+    let (result, ()) = tokio::join!(working, lock.run(hand_over));
+    result
 }
 
 fn name_the_owner(error: String) -> String {

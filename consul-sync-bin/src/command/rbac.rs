@@ -21,18 +21,31 @@ fn consul_rules(settings: &Settings) -> String {
     let nodes = format!(
         "node \"{node}\" {{ policy = \"write\" }}\nnode_prefix \"\" {{ policy = \"read\" }}\n"
     );
+    let lock = lock_rules(settings, node);
     let services = "service_prefix \"\" { policy = \"write\" }\n".to_owned();
     let rules = match (&place.namespace, place.mirrored) {
-        (_, true) => nodes.clone() + &block("namespace_prefix", "", &(services + &nodes)),
+        (_, true) => nodes.clone() + &lock + &block("namespace_prefix", "", &(services + &nodes)),
         (Some(namespace), false) => {
-            nodes.clone() + &block("namespace", namespace, &(services + &nodes))
+            nodes.clone() + &lock + &block("namespace", namespace, &(services + &nodes))
         }
-        (None, false) => nodes + &services,
+        (None, false) => nodes + &services + &lock,
     };
     match &settings.consul.partition {
         Some(partition) => block("partition", partition, &rules),
         None => rules,
     }
+}
+
+/// Holding the lock: its key, and sessions on our node. Without a name for the owner the key is not known here.
+fn lock_rules(settings: &Settings, node: &str) -> String {
+    let Some(lock) = &settings.lock else {
+        return String::new();
+    };
+    let key = match &settings.owner {
+        Some(owner) => format!("key \"{}/{owner}/leader\"", lock.prefix),
+        None => format!("key_prefix \"{}/\"", lock.prefix),
+    };
+    format!("{key} {{ policy = \"write\" }}\nsession \"{node}\" {{ policy = \"write\" }}\n")
 }
 
 fn block(kind: &str, name: &str, rules: &str) -> String {
@@ -63,6 +76,24 @@ mod tests {
             rules(&[("consul-node", "east")]),
             "node \"east\" { policy = \"write\" }\nnode_prefix \"\" { policy = \"read\" }\nservice_prefix \"\" { policy = \
              \"write\" }\n"
+        );
+    }
+
+    #[test]
+    fn an_election_needs_its_key_and_sessions_on_the_node() {
+        let text = rules(&[("leader-election", "consul"), ("consul-node", "east")]);
+        assert!(
+            text.ends_with("key_prefix \"consul-sync/\" { policy = \"write\" }\nsession \"east\" { policy = \"write\" }\n"),
+            "{text}"
+        );
+        let text = rules(&[
+            ("leader-election", "consul"),
+            ("owner", "a"),
+            ("leader-election-prefix", "x/y"),
+        ]);
+        assert!(
+            text.contains("key \"x/y/a/leader\" { policy = \"write\" }\n"),
+            "{text}"
         );
     }
 

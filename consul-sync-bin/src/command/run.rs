@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use consul_sync_consul::Lock;
 use consul_sync_core::{AdapterError, Driver};
 use tokio::{
     pin, select,
@@ -133,7 +134,14 @@ async fn work(
         _ = &mut stopped => return Ok(()),
     };
     let source = wire::source(settings, &clients.kubernetes);
-    let sink = wire::sink(settings, &clients.consul, owner.clone(), named_ports);
+    let lock = wire::lock(settings, &owner)?;
+    let sink = wire::sink(
+        settings,
+        &clients.consul,
+        owner.clone(),
+        named_ports,
+        lock.as_ref(),
+    );
     info!(
         %owner,
         kubernetes = %clients.kubernetes_server,
@@ -141,22 +149,39 @@ async fn work(
         node = %sink.node(),
         "synchronising"
     );
-    // One writer: a replica that does not lead is given a gate here, by `Driver::gate`.
-    let driver = Driver::new(source, sink)
+    let mut driver = Driver::new(source, sink)
         .settings(settings.sync.clone())
         .observer(Arc::new(reporter));
+    if let Some(lock) = &lock {
+        driver = driver.gate(lock.gate());
+    }
     let control = driver.control();
     stage.send_replace(Stage::Running(Engine {
         status: driver.status(),
         release: Arc::new(move || control.release_brake()),
+        lock: lock.as_ref().map(Lock::state),
     }));
     let telling = narrator.follow(driver.status(), heartbeat);
     let stopped = async {
         // A sender that is gone stands for a signal, too.
         let _ = stopped.await;
     };
+    let (writing, no_more_writes) = oneshot::channel::<()>();
+    let driving = async {
+        driver.run(stopped).await;
+        drop(writing);
+    };
+    let electing = async {
+        if let Some(lock) = &lock {
+            // The next one may lead when the last batch is answered.
+            let handing_over = async {
+                let _ = no_more_writes.await;
+            };
+            lock.run(handing_over).await;
+        }
+    };
     // The narration ends with the driver, whose status it follows.
-    tokio::join!(driver.run(stopped), telling);
+    tokio::join!(driving, electing, telling);
     Ok(())
 }
 

@@ -26,7 +26,10 @@ impl Snapshot {
 
 impl Collector for Snapshot {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let status = self.stage.borrow().status();
+        let (status, leading) = {
+            let stage = self.stage.borrow();
+            (stage.status(), stage.is_leading())
+        };
         let mut gauges = Gauges(encoder);
         let ready = status.as_ref().is_some_and(SyncStatus::is_ready);
         gauges.one(
@@ -36,6 +39,11 @@ impl Collector for Snapshot {
         )?;
         // Without an engine nothing is known, and a zero would be a claim.
         let Some(status) = status else { return Ok(()) };
+        gauges.one(
+            "leading",
+            "Whether this process may write: one that takes part in no election always may",
+            u64::from(leading),
+        )?;
         gauges.status(&status)
     }
 }

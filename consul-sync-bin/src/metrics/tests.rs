@@ -41,6 +41,7 @@ fn running(status: SyncStatus) -> watch::Receiver<Stage> {
     let engine = Engine {
         status: watch::channel(status).1,
         release: Arc::new(|| {}),
+        lock: None,
     };
     watch::channel(Stage::Running(engine)).1
 }

@@ -49,6 +49,31 @@ fn defaults_are_the_adapters_own() {
 }
 
 #[test]
+fn an_election_is_off_by_default_and_has_no_lists_of_ports() {
+    assert_eq!(read(&[], &[]).unwrap().lock, None);
+    let settings = read(&[("leader-election", "consul")], &[]).unwrap();
+    let owner = Owner::new("a").unwrap();
+    let lock = crate::wire::lock(&settings, &owner).unwrap().unwrap();
+    assert_eq!(lock.key(), "consul-sync/a/leader");
+    let shown = format!("{:?}", consul_sync_consul::LockSettings::new(&owner));
+    for same in ["ttl: 15s", "lock_delay: 0ns", "node: \"k8s-sync\""] {
+        assert!(
+            shown.contains(same) && format!("{lock:?}").contains(same),
+            "{same}: {lock:?}"
+        );
+    }
+    let refused = read(
+        &[("leader-election", "consul"), ("consul-ports", "auto")],
+        &[],
+    );
+    let message = refused.unwrap_err();
+    assert!(
+        message.contains("--consul-ports") && message.contains("expected never"),
+        "{message}"
+    );
+}
+
+#[test]
 fn every_switch_of_the_export_can_be_turned() {
     let settings = read(
         &[

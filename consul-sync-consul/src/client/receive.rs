@@ -63,8 +63,11 @@ impl Client {
     }
 
     /// Tells an answer of Consul's from everything else.
-    pub(super) fn judge(&self, answer: Answer) -> Result<Answer, Error> {
+    pub(super) fn judge(&self, request: &Request, answer: Answer) -> Result<Answer, Error> {
         let status = answer.status;
+        if status == StatusCode::NOT_FOUND && request.may_be_absent() {
+            return Ok(answer);
+        }
         if status == StatusCode::OK || (status == StatusCode::CONFLICT && answer.is_json()) {
             if answer.is_json() {
                 return Ok(answer);

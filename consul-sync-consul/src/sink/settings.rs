@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr, time::Duration};
 
 use consul_sync_core::Owner;
 
-use crate::{Error, block};
+use crate::{Error, Fence, block};
 
 /// How the catalog is written.
 ///
@@ -33,6 +33,9 @@ pub struct SinkSettings {
     pub named_ports: bool,
     /// For how long a blocking query asks to be held.
     pub wait: Duration,
+    /// The fence of the lock without which nothing is written, where there is one. Lists of named ports cannot be
+    /// written behind a fence, and are refused.
+    pub fence: Option<Fence>,
 }
 
 /// The name of the node that holds the instances: 1 to 63 letters, digits and dashes.
@@ -52,6 +55,7 @@ impl SinkSettings {
             all_namespaces: false,
             named_ports: false,
             wait: block::WAIT,
+            fence: None,
         }
     }
 }

@@ -16,7 +16,7 @@ pub enum Right {
     Write,
 }
 
-/// Rights of a token: the policy language's `node`, `service` and `agent` rules, exact and by prefix.
+/// Rights of a token: the policy language's `node`, `service`, `key`, `session` and `agent` rules, exact and by prefix.
 ///
 /// The exact rule of a name wins, then the longest prefix, then the default policy.
 ///
@@ -32,6 +32,8 @@ pub struct Rules {
     agent: Option<Right>,
     nodes: Grants,
     services: Grants,
+    keys: Grants,
+    sessions: Grants,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,6 +102,34 @@ impl Rules {
     #[must_use]
     pub fn service_prefix(mut self, prefix: &str, right: Right) -> Self {
         self.services.prefix.insert(prefix.to_owned(), right);
+        self
+    }
+
+    /// Rule `key "KEY"`.
+    #[must_use]
+    pub fn key(mut self, key: &str, right: Right) -> Self {
+        self.keys.exact.insert(key.to_owned(), right);
+        self
+    }
+
+    /// Rule `key_prefix "PREFIX"`.
+    #[must_use]
+    pub fn key_prefix(mut self, prefix: &str, right: Right) -> Self {
+        self.keys.prefix.insert(prefix.to_owned(), right);
+        self
+    }
+
+    /// Rule `session "NODE"`.
+    #[must_use]
+    pub fn session(mut self, node: &str, right: Right) -> Self {
+        self.sessions.exact.insert(node.to_owned(), right);
+        self
+    }
+
+    /// Rule `session_prefix "PREFIX"`.
+    #[must_use]
+    pub fn session_prefix(mut self, prefix: &str, right: Right) -> Self {
+        self.sessions.prefix.insert(prefix.to_owned(), right);
         self
     }
 
@@ -248,16 +278,14 @@ impl Access {
         segment: &str,
         access: &str,
     ) -> Result<bool, String> {
-        const OTHERS: [&str; 10] = [
+        const OTHERS: [&str; 8] = [
             "acl",
             "event",
             "intention",
-            "key",
             "keyring",
             "mesh",
             "operator",
             "query",
-            "session",
             "peering",
         ];
         let needed = match access.to_lowercase().as_str() {
@@ -272,6 +300,8 @@ impl Access {
         match resource {
             "node" => Ok(self.allows(|rules| rules.nodes.right(segment), needed)),
             "service" => Ok(self.allows(|rules| rules.services.right(segment), needed)),
+            "key" => Ok(self.allows(|rules| rules.keys.right(segment), needed)),
+            "session" => Ok(self.allows(|rules| rules.sessions.right(segment), needed)),
             "agent" => Ok(self.allows(|rules| rules.agent, needed)),
             other if OTHERS.contains(&other) => Ok(self.allows(|_| None, needed)),
             _ => Err(format!("Invalid ACL resource requested: {resource:?}")),
@@ -293,6 +323,30 @@ impl Access {
 
     pub(super) fn can_read_agent(&self) -> bool {
         self.allows(|rules| rules.agent, Right::Read)
+    }
+
+    pub(super) fn key_read(&self, key: &str) -> Result<(), String> {
+        if self.allows(|rules| rules.keys.right(key), Right::Read) {
+            Ok(())
+        } else {
+            Err(self.denied("key:read", key))
+        }
+    }
+
+    pub(super) fn key_write(&self, key: &str) -> Result<(), String> {
+        if self.allows(|rules| rules.keys.right(key), Right::Write) {
+            Ok(())
+        } else {
+            Err(self.denied("key:write", key))
+        }
+    }
+
+    pub(super) fn session_write(&self, node: &str) -> Result<(), String> {
+        if self.allows(|rules| rules.sessions.right(node), Right::Write) {
+            Ok(())
+        } else {
+            Err(self.denied("session:write", node))
+        }
     }
 
     pub(super) fn node_write(&self, name: &str) -> Result<(), String> {

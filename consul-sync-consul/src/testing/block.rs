@@ -37,12 +37,17 @@ pub(super) async fn reading(shared: &Shared, parts: &Parts, read: &Read) -> Resu
     let mut changes = shared.changes();
     let mut blocked = None;
     let mut in_time = true;
+    // The index of a missing key moves with every other one; once it blocks, only the key itself ends it.
+    let mut was_missing = false;
     // The token is looked at again when there is something to show, and not when the wait ends.
     let mut admitted = access(shared, parts).map_err(|answer| failed(answer, read))?;
     loop {
         let (moved, is_abandoned) = {
             let state = shared.state();
-            let is_newer = read.index(&state.store, &query) > query.index;
+            let index = read.index(&state.store, &query);
+            let is_missing = read.is_missing_key(&state.store);
+            let is_newer = !(is_missing && was_missing) && index > query.index;
+            was_missing = is_missing;
             (is_newer, state.epoch != epoch)
         };
         if is_abandoned && blocked.is_some() {

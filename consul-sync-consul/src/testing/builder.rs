@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
 use super::acl::{Access, Acl, DefaultPolicy, Rules};
 use super::fault::Faults;
+use super::lock::Clocks;
 use super::model::{Check, Instance, Node};
 use super::server::{Identity, Shared, State};
 use super::store::Store;
@@ -25,6 +27,7 @@ pub struct FakeConsulBuilder {
     txn_ops: usize,
     connections: usize,
     record: bool,
+    session_ttl_min: Duration,
     acl: Acl,
 }
 
@@ -36,6 +39,7 @@ impl Default for FakeConsulBuilder {
             txn_ops: 128,
             connections: usize::MAX,
             record: false,
+            session_ttl_min: Duration::from_secs(10),
             acl: Acl::default(),
         }
     }
@@ -63,7 +67,14 @@ impl FakeConsulBuilder {
         self
     }
 
-    /// Keeps the operations of all applied transactions for [`FakeConsul::operations`].
+    /// The shortest TTL that a session may have (`session_ttl_min` in Consul's configuration): 10 s unless set.
+    #[must_use]
+    pub fn session_ttl_min(mut self, least: Duration) -> Self {
+        self.session_ttl_min = least;
+        self
+    }
+
+    /// Keeps the operations of all applied transactions for [`FakeConsul::operations`] and [`FakeConsul::applied`].
     #[must_use]
     pub fn record_operations(mut self) -> Self {
         self.record = true;
@@ -98,6 +109,7 @@ impl FakeConsulBuilder {
             txn_ops: self.txn_ops,
             node: AGENT_NODE.to_owned(),
             own_address: Ipv4Addr::LOCALHOST.to_string(),
+            session_ttl_min: self.session_ttl_min,
         };
         let state = State {
             store: fresh_store(&identity),
@@ -105,7 +117,8 @@ impl FakeConsulBuilder {
             acl: self.acl,
             faults: Faults::default(),
             requests: BTreeMap::new(),
-            operations: self.record.then(Vec::new),
+            applied: self.record.then(Vec::new),
+            clocks: Clocks::default(),
             writes: 0,
             epoch: 0,
             former: None,

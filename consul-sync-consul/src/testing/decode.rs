@@ -86,6 +86,19 @@ impl Fields {
         }
     }
 
+    /// Bytes in base64.
+    pub(super) fn bytes(&mut self, name: &str) -> Decoded<Option<Vec<u8>>> {
+        use base64::Engine as _;
+        match self.take(name) {
+            Value::Null => Ok(None),
+            value => {
+                let decoded = base64::engine::general_purpose::STANDARD.decode(text(value, name)?);
+                let decoded = decoded.map_err(|error| DecodeError(error.to_string()))?;
+                Ok(Some(decoded))
+            }
+        }
+    }
+
     pub(super) fn pairs(&mut self, name: &str) -> Decoded<Option<Pairs>> {
         let Some(map) = self.table(name)? else {
             return Ok(None);

@@ -33,6 +33,14 @@ pub enum Endpoint {
     TokenSelf,
     /// `POST /v1/internal/acl/authorize`
     Authorize,
+    /// `GET /v1/kv/KEY`
+    Key,
+    /// `PUT /v1/session/create`
+    SessionCreate,
+    /// `PUT /v1/session/renew/ID`
+    SessionRenew,
+    /// `PUT /v1/session/destroy/ID`
+    SessionDestroy,
     /// `PUT /v1/txn`
     Txn,
     /// `PUT /v1/catalog/register`
@@ -53,6 +61,7 @@ impl Endpoint {
             "/v1/catalog/services" => Self::Services,
             "/v1/acl/token/self" => Self::TokenSelf,
             "/v1/internal/acl/authorize" => Self::Authorize,
+            "/v1/session/create" => Self::SessionCreate,
             "/v1/txn" => Self::Txn,
             "/v1/catalog/register" => Self::Register,
             "/v1/catalog/deregister" => Self::Deregister,
@@ -63,6 +72,9 @@ impl Endpoint {
 
     fn with_name(path: &str) -> (Self, &str) {
         let families = [
+            ("/v1/kv/", Self::Key),
+            ("/v1/session/renew/", Self::SessionRenew),
+            ("/v1/session/destroy/", Self::SessionDestroy),
             ("/v1/catalog/service/", Self::Service),
             ("/v1/catalog/node/", Self::Node),
             ("/v1/catalog/node-services/", Self::NodeServices),
@@ -82,13 +94,25 @@ impl Endpoint {
     pub(super) fn method(self) -> Method {
         match self {
             Self::Authorize => Method::POST,
-            Self::Txn | Self::Register | Self::Deregister => Method::PUT,
+            Self::Txn
+            | Self::Register
+            | Self::Deregister
+            | Self::SessionCreate
+            | Self::SessionRenew
+            | Self::SessionDestroy => Method::PUT,
             _ => Method::GET,
         }
     }
 
     /// Whether the endpoint writes.
     pub fn writes(self) -> bool {
-        matches!(self, Self::Txn | Self::Register | Self::Deregister)
+        matches!(
+            self,
+            Self::Txn
+                | Self::Register
+                | Self::Deregister
+                | Self::SessionCreate
+                | Self::SessionDestroy
+        )
     }
 }

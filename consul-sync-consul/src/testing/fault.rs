@@ -1,5 +1,6 @@
 //! Faults to inject: what goes wrong between a client and a Consul that is itself all right.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,16 +55,27 @@ pub(super) enum Failure {
     Reset,
 }
 
+/// A transaction that was applied, for [`FakeConsul::applied`](super::FakeConsul::applied).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The token that it came with; empty for none.
+    pub token: String,
+    /// Its operations, in order.
+    pub operations: Vec<Operation>,
+    /// Keys that were locked when it had been applied, with the names of the sessions that hold them.
+    pub locks: BTreeMap<String, String>,
+}
+
 /// What an operation of a transaction is, for [`Fault::refuse`] and [`FakeConsul::operations`](super::FakeConsul::operations).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// `set`, `cas`, `delete`, `delete-cas` or `get`.
+    /// `set`, `cas`, `delete`, `delete-cas` or `get`; `lock`, `unlock`, `check-session` or `check-index` of a key.
     pub verb: String,
     /// `node`, `service`, `check` or `kv`.
     pub kind: &'static str,
     /// Node.
     pub node: String,
-    /// Instance ID or check ID; empty for a node.
+    /// Instance ID, check ID or key; empty for a node.
     pub id: String,
     /// Service name, where the operation has one.
     pub service: String,

@@ -65,6 +65,22 @@ impl FakeConsul {
         });
     }
 
+    /// Ends a session: what it held is released.
+    pub fn destroy_session(&self, id: &str) {
+        let _: Written<()> = self.write(|store, index| {
+            store.end_session(index, id);
+            Ok(())
+        });
+    }
+
+    /// Removes a key.
+    pub fn remove_key(&self, key: &str) {
+        let _: Written<()> = self.write(|store, index| {
+            store.remove_key(index, key);
+            Ok(())
+        });
+    }
+
     fn write(&self, write: impl FnOnce(&mut Store, u64) -> Written<()>) -> Written<()> {
         let (result, changed) = self.shared.state().write(write);
         if changed {
@@ -108,6 +124,7 @@ impl FakeConsul {
         store.raft = state.store.raft.max(store.raft) + 1;
         state.replace(store);
         drop(state);
+        self.shared.renewed();
         self.shared.changed();
     }
 }

@@ -38,6 +38,8 @@ pub(super) enum Read {
     ServiceHealth(String),
     /// `/v1/internal/ui/node/NAME`
     UiNode(String),
+    /// `/v1/kv/KEY`
+    Key(String),
 }
 
 /// Shortest name that is tried as the start of a node ID.
@@ -58,6 +60,7 @@ impl Read {
             Endpoint::ChecksInState => Self::ChecksInState(name()),
             Endpoint::ServiceHealth => Self::ServiceHealth(name()),
             Endpoint::UiNode => Self::UiNode(name()),
+            Endpoint::Key => Self::Key(name()),
             _ => return None,
         })
     }
@@ -79,6 +82,7 @@ impl Read {
                 Some("Missing node name")
             }
             Self::ChecksInState(state) if state.is_empty() => Some("Missing check state"),
+            Self::Key(key) if key.is_empty() => Some("Missing key name"),
             _ => None,
         }
     }
@@ -110,8 +114,17 @@ impl Read {
                 store.index(&Table::Checks)
             }
             Self::UiNode(_) => store.catalog_index(true),
+            Self::Key(key) => store
+                .key(key)
+                .map_or(store.index(&Table::Keys), |entry| entry.modify_index),
         };
         index.max(1)
+    }
+
+    /// Whether it is a key that is not there: the index of all keys stands for it then, and a query that blocks on it
+    /// waits until it is there.
+    pub(super) fn is_missing_key(&self, store: &Store) -> bool {
+        matches!(self, Self::Key(key) if store.key(key).is_none())
     }
 
     /// Service whose health is asked for.
@@ -141,7 +154,7 @@ impl Read {
             Self::Node(_) | Self::NodeServices(_) => Shape::Service,
             Self::NodeChecks(_) | Self::ServiceChecks(_) | Self::ChecksInState(_) => Shape::Check,
             Self::ServiceHealth(_) => Shape::Health,
-            Self::UiNode(_) => return None,
+            Self::UiNode(_) | Self::Key(_) => return None,
         })
     }
 
@@ -192,6 +205,13 @@ impl Read {
                 let passing =
                     passing.map_err(|()| Answer::text(400, "Invalid value for ?passing"))?;
                 listing.health(name, passing)
+            }
+            Self::Key(key) => {
+                access.key_read(key).map_err(|why| Answer::text(403, why))?;
+                match store.key(key) {
+                    Some(entry) => Answer::json(200, &[entry.print(true)]),
+                    None => Answer::empty(404),
+                }
             }
             // The head is written before the query's part of it: no index, no flag.
             Self::UiNode(name) => listing.ui_node(name).ok_or_else(|| Answer::empty(404))?,

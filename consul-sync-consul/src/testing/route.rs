@@ -11,11 +11,11 @@ use hyper::body::Incoming;
 use super::acl::Access;
 use super::answer::Answer;
 use super::endpoint::Endpoint;
-use super::fault::Refusal;
+use super::fault::{Applied, Refusal};
 use super::read::Read;
 use super::request::{self, Query};
 use super::server::{Shared, State};
-use super::{agent, block, register, txn};
+use super::{agent, block, register, session, txn};
 
 const NO_SUCH_ENDPOINT: &str = "Invalid URL path: not a recognized HTTP API endpoint\n";
 const NO_API: &str =
@@ -113,6 +113,9 @@ async fn answer(
         Endpoint::Txn => transaction(shared, parts, body, refusal).await,
         Endpoint::Register => registration(shared, parts, body).await,
         Endpoint::Deregister => removal(shared, parts, body).await,
+        Endpoint::SessionCreate => session::create(shared, parts, &whole(body).await?),
+        Endpoint::SessionRenew => session::renew(shared, parts, name),
+        Endpoint::SessionDestroy => session::destroy(shared, parts, name),
         Endpoint::Leader => Query::read(&parts.uri).map(|_| agent::leader(shared)),
         Endpoint::TokenSelf => agent::token_self(shared, parts),
         Endpoint::Authorize => agent::authorize(shared, parts, &whole(body).await?),
@@ -192,7 +195,8 @@ async fn transaction(
     }
     Query::read(&parts.uri)?.reachable()?;
     let access = access(shared, parts)?;
-    let mut refused = txn::pre_check(&mut ops, &access, &shared.identity);
+    let delayed = shared.state().clocks.delayed();
+    let mut refused = txn::pre_check(&mut ops, &access, &shared.identity, &delayed);
     refused.extend(
         refusal
             .into_iter()
@@ -208,8 +212,8 @@ async fn transaction(
         let outcome = write(shared, &mut state, |store, index| {
             txn::run(store, index, &ops, &access)
         });
-        if let (true, Some(record)) = (outcome.is_ok(), &mut state.operations) {
-            record.extend(ops.iter().map(txn::TxnOp::describe));
+        if outcome.is_ok() {
+            record(&mut state, Query::token(parts), &ops);
         }
         outcome
     };
@@ -219,6 +223,20 @@ async fn transaction(
     } else {
         txn::answer(outcome, &shared.identity)
     })
+}
+
+fn record(state: &mut State, token: String, ops: &[txn::TxnOp]) {
+    let State { store, applied, .. } = state;
+    let Some(applied) = applied else { return };
+    let holder = |session: &str| store.session(session).map(|session| session.name.clone());
+    let locks = store
+        .keys()
+        .filter_map(|entry| Some((entry.key.clone(), holder(&entry.session)?)));
+    applied.push(Applied {
+        token,
+        operations: ops.iter().map(txn::TxnOp::describe).collect(),
+        locks: locks.collect(),
+    });
 }
 
 async fn registration(shared: &Shared, parts: &Parts, body: Incoming) -> Result<Answer, Answer> {
@@ -252,7 +270,7 @@ async fn removal(shared: &Shared, parts: &Parts, body: Incoming) -> Result<Answe
 }
 
 /// One raft entry.
-fn write<T, E>(
+pub(super) fn write<T, E>(
     shared: &Shared,
     state: &mut State,
     write: impl FnOnce(&mut super::store::Store, u64) -> Result<T, E>,
@@ -266,7 +284,7 @@ fn write<T, E>(
 }
 
 /// A refused write: 403 for a missing right, 500 for everything else.
-fn refusal(why: String) -> Answer {
+pub(super) fn refusal(why: String) -> Answer {
     Answer::text(
         if why.starts_with("Permission denied") {
             403

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
@@ -18,9 +20,11 @@ use tokio::task::JoinSet;
 use super::acl::Acl;
 use super::answer::Answer;
 use super::endpoint::Endpoint;
-use super::fault::{Failure, Fault, Faults, Operation};
+use super::fault::{Applied, Failure, Fault, Faults};
+use super::lock::Clocks;
 use super::request::{self, Query};
 use super::route;
+use super::session;
 use super::store::Store;
 use super::views::Views;
 
@@ -35,6 +39,8 @@ pub(super) struct Identity {
     pub(super) txn_ops: usize,
     pub(super) node: String,
     pub(super) own_address: String,
+    /// The shortest life of a session that is asked to be renewed.
+    pub(super) session_ttl_min: Duration,
 }
 
 impl Identity {
@@ -61,8 +67,10 @@ pub(super) struct State {
     pub(super) acl: Acl,
     pub(super) faults: Faults,
     pub(super) requests: BTreeMap<Endpoint, u64>,
-    /// Operations of the transactions that were applied, if they are recorded.
-    pub(super) operations: Option<Vec<Operation>>,
+    /// The transactions that were applied, if they are recorded.
+    pub(super) applied: Option<Vec<Applied>>,
+    /// Ends of sessions and of lock delays.
+    pub(super) clocks: Clocks,
     /// Raft entries made over HTTP.
     pub(super) writes: u64,
     /// Counts how often the whole catalog was replaced; a blocked query is answered then, whatever its index.
@@ -79,12 +87,14 @@ impl State {
     ) -> (Result<T, E>, bool) {
         let (result, change) = self.store.entry(self.views.listen(), write);
         self.views.moved(&change.events, &self.acl, self.store.raft);
+        self.clocks.delay(self.store.take_released());
         (result, change.any)
     }
 
     /// Puts other tables in the place of these.
     pub(super) fn replace(&mut self, store: Store) {
         self.former = Some(std::mem::replace(&mut self.store, store));
+        self.clocks.start_over(&self.store);
         self.views.clear();
         self.epoch += 1;
     }
@@ -103,6 +113,8 @@ pub(super) struct Shared {
     activity: watch::Sender<u64>,
     /// Counts the times that faults were cleared; held requests go on when it moves.
     cleared: watch::Sender<u64>,
+    /// Counts sessions that were made or renewed.
+    renewals: watch::Sender<u64>,
     /// Counts revoked tokens; views look again when it moves.
     revocations: watch::Sender<u64>,
     /// Counts the times that every connection was ended.
@@ -127,6 +139,7 @@ impl Shared {
             changes: watch::Sender::new(0),
             activity: watch::Sender::new(0),
             cleared: watch::Sender::new(0),
+            renewals: watch::Sender::new(0),
             revocations: watch::Sender::new(0),
             ended: watch::Sender::new(0),
             blocked: AtomicUsize::new(0),
@@ -157,6 +170,15 @@ impl Shared {
     pub(super) fn clear_faults(&self) {
         self.state().faults.clear();
         bump(&self.cleared);
+    }
+
+    pub(super) fn renewals(&self) -> watch::Receiver<u64> {
+        self.renewals.subscribe()
+    }
+
+    /// Lets the clock of sessions look again.
+    pub(super) fn renewed(&self) {
+        bump(&self.renewals);
     }
 
     pub(super) fn revocations(&self) -> watch::Receiver<u64> {
@@ -203,6 +225,7 @@ impl Drop for Counted<'_> {
 /// Accepts until it is dropped.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
+    let mut sessions = pin!(session::expire(&shared));
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -212,6 +235,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                 }
             }
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            () = &mut sessions => {}
         }
     }
 }

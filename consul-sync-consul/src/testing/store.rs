@@ -10,10 +10,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::lock::{KeyValue, Session};
 use super::model::{Check, Instance, Node, folded};
 
 mod events;
+mod locks;
 mod writes;
 
 pub(super) use events::Event;
@@ -32,6 +35,8 @@ pub(super) enum Table {
     Node(String),
     /// One service name, folded.
     Service(String),
+    Keys,
+    Sessions,
 }
 
 /// Node and instance or check ID, both folded.
@@ -43,6 +48,8 @@ enum Undo {
     Instance(Place, Option<Arc<Instance>>),
     Check(Place, Option<Arc<Check>>),
     Index(Table, Option<u64>),
+    Key(String, Option<Arc<KeyValue>>),
+    Session(String, Option<Arc<Session>>),
 }
 
 /// The tables.
@@ -54,6 +61,10 @@ pub(super) struct Store {
     checks: BTreeMap<Place, Arc<Check>>,
     checks_by_instance: BTreeMap<Place, BTreeSet<String>>,
     indexes: HashMap<Table, u64>,
+    keys: BTreeMap<String, Arc<KeyValue>>,
+    sessions: BTreeMap<String, Arc<Session>>,
+    /// Keys that lost their session in this entry, with its lock delay.
+    released: Vec<(String, Duration)>,
     undo: Vec<Undo>,
     /// Index of the last raft entry.
     pub(super) raft: u64,
@@ -94,6 +105,7 @@ impl Store {
         let result = write(self, self.raft);
         if result.is_err() {
             self.roll_back();
+            self.released.clear();
         }
         let events = if with_events {
             self.events()
@@ -116,6 +128,8 @@ impl Store {
                 Undo::Check(place, was) => drop(self.swap_check(&place, was)),
                 Undo::Index(table, Some(was)) => drop(self.indexes.insert(table, was)),
                 Undo::Index(table, None) => drop(self.indexes.remove(&table)),
+                Undo::Key(key, was) => drop(replace(&mut self.keys, &key, was)),
+                Undo::Session(id, was) => drop(replace(&mut self.sessions, &id, was)),
             }
         }
     }

@@ -1,17 +1,21 @@
 //! `PUT /v1/txn`: reading the operations, running them as one raft entry, printing what became of them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::acl::Access;
 use super::answer::Answer;
 use super::decode::DecodeError;
 use super::fault::{Operation, Refusal};
+use super::lock::KeyValue;
 use super::model::{Check, Instance, Node};
 use super::server::Identity;
 use super::store::{Store, Written};
 use super::vet;
 
 mod body;
+mod keys;
 mod verbs;
 
 pub(super) use body::read;
@@ -27,6 +31,10 @@ pub(super) enum Verb {
     Cas,
     Delete,
     DeleteCas,
+    Lock,
+    Unlock,
+    CheckSession,
+    CheckIndex,
 }
 
 impl Verb {
@@ -38,6 +46,17 @@ impl Verb {
             "delete" => Self::Delete,
             "delete-cas" => Self::DeleteCas,
             _ => return None,
+        })
+    }
+
+    /// Keys have verbs of their own on top.
+    fn parse_of_key(text: &str) -> Option<Self> {
+        Some(match text {
+            "lock" => Self::Lock,
+            "unlock" => Self::Unlock,
+            "check-session" => Self::CheckSession,
+            "check-index" => Self::CheckIndex,
+            other => return Self::parse(other),
         })
     }
 }
@@ -55,17 +74,25 @@ pub(super) enum Subject {
     Node(Node),
     Service(Instance),
     Check(Check),
-    /// Key/value operations are not modelled.
-    Kv,
+    Kv(KeyValue),
 }
 
 impl TxnOp {
     fn verb(&self) -> Option<Verb> {
-        Verb::parse(&self.verb)
+        match self.subject {
+            Subject::Kv(_) => Verb::parse_of_key(&self.verb),
+            _ => Verb::parse(&self.verb),
+        }
     }
 
     fn writes(&self) -> bool {
-        self.verb != "get"
+        match self.subject {
+            Subject::Kv(_) => matches!(
+                self.verb.as_str(),
+                "set" | "delete" | "delete-cas" | "delete-tree" | "cas" | "lock" | "unlock"
+            ),
+            _ => self.verb != "get",
+        }
     }
 
     /// What a test is told of the operation.
@@ -86,7 +113,7 @@ impl TxnOp {
                 &*check.service_name,
                 check.modify_index,
             ),
-            Subject::Kv => ("kv", "", "", "", 0),
+            Subject::Kv(entry) => ("kv", "", &*entry.key, "", entry.modify_index),
         };
         let [node, id, service] = [node, id, service].map(str::to_owned);
         Operation {
@@ -118,10 +145,17 @@ pub(super) fn writes(ops: &[TxnOp]) -> bool {
 }
 
 /// What Consul refuses before it makes a raft entry; fills in the IDs that default to names.
-pub(super) fn pre_check(ops: &mut [TxnOp], access: &Access, identity: &Identity) -> Vec<TxnError> {
+///
+/// `delayed` are the keys that cannot be locked now.
+pub(super) fn pre_check(
+    ops: &mut [TxnOp],
+    access: &Access,
+    identity: &Identity,
+    delayed: &BTreeSet<String>,
+) -> Vec<TxnError> {
     let mut errors = Vec::new();
     for (at, op) in ops.iter_mut().enumerate() {
-        if let Err(what) = pre_check_one(op, access, identity) {
+        if let Err(what) = pre_check_one(op, access, identity, delayed) {
             errors.push(TxnError { at, what });
         }
     }
@@ -139,13 +173,18 @@ pub(super) fn judge(ops: &[TxnOp], refusal: &Refusal) -> Vec<TxnError> {
         .collect()
 }
 
-fn pre_check_one(op: &mut TxnOp, access: &Access, identity: &Identity) -> Written<()> {
+fn pre_check_one(
+    op: &mut TxnOp,
+    access: &Access,
+    identity: &Identity,
+    delayed: &BTreeSet<String>,
+) -> Written<()> {
     let verb = op.verb();
     let kind = match &op.subject {
         Subject::Node(_) => "node",
         Subject::Service(_) => "service",
         Subject::Check(_) => "check",
-        Subject::Kv => return Err("key/value operations are not part of this fake".to_owned()),
+        Subject::Kv(entry) => return keys::pre_check(&op.verb, verb, entry, access, delayed),
     };
     let Some(verb) = verb else {
         return Err(format!("unknown {kind} operation: {}", op.verb));
@@ -167,7 +206,7 @@ fn pre_check_one(op: &mut TxnOp, access: &Access, identity: &Identity) -> Writte
                 access.service_write(&check.service_name)
             }
         }
-        Subject::Kv => Ok(()),
+        Subject::Kv(_) => Ok(()),
     }
 }
 
@@ -196,7 +235,7 @@ fn run_one(store: &mut Store, index: u64, op: &TxnOp, access: &Access) -> Writte
         Subject::Node(node) => verbs::node(store, index, verb, node, access),
         Subject::Service(instance) => verbs::service(store, index, verb, instance, access),
         Subject::Check(check) => verbs::check(store, index, verb, check, access),
-        Subject::Kv => Ok(None),
+        Subject::Kv(entry) => keys::run(store, index, verb, entry, access),
     }
 }
 

@@ -7,15 +7,16 @@ use consul_sync_core::{Op, Outcome, Outcomes, Reason, Rejection, Slot};
 use http::StatusCode;
 
 use super::{
-    NodeWrite, Refusal,
+    NodeWrite, Refusal, fence_cost,
     refusal::{missing_rule, rejection},
     single, step,
     under_way::UnderWay,
     versions::{Applied, applied},
 };
 use crate::{
-    Call, Error,
+    Call, Error, Fence,
     answer::Answer,
+    lock::Grant,
     registration::{KUBERNETES, Registration, SOURCE_META, Version},
     request::Request,
     sink::{Inner, NodeState},
@@ -37,6 +38,8 @@ pub(crate) struct Apply<'a> {
     parts: VecDeque<Vec<usize>>,
     has_written: bool,
     node_attempts: u32,
+    /// The lead, where one is needed; the same for all parts.
+    grant: Option<Grant>,
     under_way: UnderWay<'a>,
 }
 
@@ -66,6 +69,7 @@ impl<'a> Apply<'a> {
             parts: VecDeque::new(),
             has_written: false,
             node_attempts: 0,
+            grant: None,
             under_way: UnderWay::new(sink, ops),
         }
     }
@@ -76,6 +80,13 @@ impl<'a> Apply<'a> {
     /// When nothing was applied and trying the same at once would not help: no server in reach, rights that are
     /// missing for all of it, a node that must not be ours.
     pub(crate) async fn run(mut self) -> Result<Outcomes<Registration>, Error> {
+        if let Some(fence) = &self.sink.settings.fence {
+            self.grant = fence.grant();
+            if self.grant.is_none() {
+                tracing::debug!("a batch is dropped: this process does not lead");
+                return Ok(self.outcomes);
+            }
+        }
         self.cut();
         while let Some(part) = self.parts.pop_front() {
             let part: Vec<usize> = part.into_iter().filter(|at| self.is_open(*at)).collect();
@@ -98,7 +109,12 @@ impl<'a> Apply<'a> {
             }
             match self.send(&part, node).await? {
                 Sent::Applied(answer) => self.applied(&part, &answer, highest),
-                Sent::Refused(call, errors) => self.refused(part, &call, node, &errors)?,
+                Sent::Refused(call, errors) => {
+                    if self.is_fenced_off(&call, &errors)? {
+                        break;
+                    }
+                    self.refused(part, &call, node, &errors)?;
+                }
                 Sent::TooLarge => self.halve(part, || {
                     Rejection::new(Reason::TooLarge, "consul takes no transaction that large")
                 }),
@@ -131,8 +147,10 @@ impl<'a> Apply<'a> {
         let limits = self.sink.limits.get();
         let target = self.sink.target();
         let mut part = Vec::new();
-        // The node's own operation may come on top.
-        let (mut ops, mut bytes) = (1, 2);
+        // The fence's operation comes on top, and the node's own may.
+        let fence = fence_cost(self.sink.settings.fence.as_ref());
+        let empty = (1 + fence.ops, 2 + fence.bytes);
+        let (mut ops, mut bytes) = empty;
         for (at, op) in self.ops.iter().enumerate() {
             let cost = target.cost(op);
             let is_single = single::is_single(op);
@@ -140,7 +158,7 @@ impl<'a> Apply<'a> {
                 is_single || ops + cost.ops > limits.ops || bytes + cost.bytes > limits.bytes;
             if is_full && !part.is_empty() {
                 self.parts.push_back(std::mem::take(&mut part));
-                (ops, bytes) = (1, 2);
+                (ops, bytes) = empty;
             }
             if is_single {
                 self.parts.push_back(vec![at]);
@@ -169,7 +187,7 @@ impl<'a> Apply<'a> {
         let ops: Vec<&Op<Registration>> = part.iter().map(|at| &self.ops[*at]).collect();
         let body = sink
             .target()
-            .body(node.as_ref(), &ops)
+            .body(self.fence(), node.as_ref(), &ops)
             .map_err(|error| Error::Settings(format!("encode a transaction: {error}")))?;
         let length = body.len();
         let request = sink
@@ -254,6 +272,28 @@ impl<'a> Apply<'a> {
         }
     }
 
+    fn fence(&self) -> Option<(&Fence, &Grant)> {
+        self.sink.settings.fence.as_ref().zip(self.grant.as_ref())
+    }
+
+    /// Whether nothing was applied because somebody else leads, or nobody does. Nothing is wrong with the
+    /// operations then: they are left as not tried, and what they were made from is looked at anew by whoever leads
+    /// next.
+    fn is_fenced_off(&self, call: &Call, errors: &[TxnError]) -> Result<bool, Error> {
+        let Some((fence, grant)) = self.fence() else {
+            return Ok(false);
+        };
+        let Some(error) = errors.iter().find(|error| error.op_index == 0) else {
+            return Ok(false);
+        };
+        if Refusal::of(&error.what) == Refusal::Denied {
+            return Err(self.denied(call, &error.what));
+        }
+        tracing::debug!(reason = error.what, "a batch is dropped: the lead is lost");
+        fence.refused(grant);
+        Ok(true)
+    }
+
     /// Nothing was applied. The operations at fault get their outcome, and the rest is sent again.
     fn refused(
         &mut self,
@@ -322,14 +362,16 @@ impl<'a> Apply<'a> {
         Ok(())
     }
 
-    /// For each operation of a transaction the one of ours that it belongs to; `None` for the node's.
+    /// For each operation of a transaction the one of ours that it belongs to; `None` for the node's, and for the
+    /// fence's, which is looked at before.
     fn owners(&self, part: &[usize], node: NodeState) -> Vec<Option<usize>> {
+        let fence = self.grant.is_some().then_some(None);
         let node = matches!(node, NodeState::Due(_)).then_some(None);
         let ops = part.iter().flat_map(|at| {
             let count = step::steps(&self.ops[*at]).count();
             std::iter::repeat_n(Some(*at), count)
         });
-        node.into_iter().chain(ops).collect()
+        fence.into_iter().chain(node).chain(ops).collect()
     }
 
     /// An operation failed: it, and what comes after it in its slot, is not sent again.

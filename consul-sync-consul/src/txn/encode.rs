@@ -9,6 +9,7 @@ use serde::{
 };
 
 use super::step::{Step, steps};
+use crate::lock::{Fence, Grant};
 use crate::registration::{OWNER_META, RegisteredCheck, Registration, check_id};
 
 /// Where instances are written.
@@ -47,15 +48,19 @@ impl Target<'_> {
         }
     }
 
-    /// The body of a transaction.
+    /// The body of a transaction. The fence stands first: its place tells its refusal from the others.
     pub(crate) fn body(
         &self,
+        fence: Option<(&Fence, &Grant)>,
         node: Option<&NodeWrite<'_>>,
         ops: &[&Op<Registration>],
     ) -> serde_json::Result<Vec<u8>> {
         let mut body = Vec::with_capacity(1024 * (ops.len() + 1));
         let mut serializer = serde_json::Serializer::new(&mut body);
         let mut seq = serde::Serializer::serialize_seq(&mut serializer, None)?;
+        if let Some((fence, grant)) = fence {
+            seq.serialize_element(&FenceOp::new(fence, &grant.session))?;
+        }
         if let Some(write) = node {
             seq.serialize_element(&EncodedNode {
                 target: self,
@@ -83,6 +88,52 @@ impl Target<'_> {
             return Ok(None);
         }
         serde_json::to_vec(&drops).map(Some)
+    }
+}
+
+/// What the fence takes of every transaction.
+pub(crate) fn fence_cost(fence: Option<&Fence>) -> Cost {
+    // As long as every UUID.
+    const SESSION: &str = "00000000-0000-0000-0000-000000000000";
+    let Some(fence) = fence else {
+        return Cost { ops: 0, bytes: 0 };
+    };
+    let mut length = Length(1);
+    let _ = serde_json::to_writer(&mut length, &FenceOp::new(fence, SESSION));
+    Cost {
+        ops: 1,
+        bytes: length.0,
+    }
+}
+
+/// Makes Consul check that the session still holds the key.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct FenceOp<'a> {
+    #[serde(rename = "KV")]
+    kv: CheckSession<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct CheckSession<'a> {
+    verb: &'static str,
+    key: &'a str,
+    session: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<&'a str>,
+}
+
+impl<'a> FenceOp<'a> {
+    fn new(fence: &'a Fence, session: &'a str) -> Self {
+        Self {
+            kv: CheckSession {
+                verb: "check-session",
+                key: fence.key(),
+                session,
+                partition: fence.partition(),
+            },
+        }
     }
 }
 

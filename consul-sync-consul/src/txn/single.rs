@@ -73,6 +73,13 @@ pub(super) async fn register(
     sink: &Inner,
     op: &Op<Registration>,
 ) -> Result<Outcome<Version>, Error> {
+    if sink.settings.fence.is_some() {
+        // The write is unconditional: a fence could not hold it back.
+        return Ok(Outcome::Refused(Rejection::new(
+            Reason::Refused,
+            "a list of named ports cannot be written while a lock is needed; set ports to never",
+        )));
+    }
     let before = find(sink, op).await?.map(|held| held.version);
     let expected = match &op.action {
         Action::Update { expected, .. } => Some(*expected),

@@ -118,6 +118,7 @@ impl Store {
         for check in checks {
             self.remove_check(index, name, &check);
         }
+        self.end_sessions_of_node(index, name);
         self.put_node(folded(name), None);
         self.touch(Table::Nodes, index);
         self.forget(Table::Node(folded(name)));

@@ -1,6 +1,7 @@
 //! Reads the operations of a transaction from its body.
 
 use super::super::decode::{Decoded, Fields, first_value, list};
+use super::super::lock::KeyValue;
 use super::super::model::{Check, Instance, Node};
 use super::super::object::{check_fields, node_fields, txn_service};
 use super::super::request::DATACENTER;
@@ -22,11 +23,8 @@ pub(in super::super) fn read(body: &[u8], named_ports: bool) -> Decoded<Vec<TxnO
         ];
         fields.finish()?;
         let [kv, node, service, check] = members;
-        if !kv.is_null() {
-            ops.push(TxnOp {
-                verb: String::new(),
-                subject: Subject::Kv,
-            });
+        if let Some(op) = Fields::open(kv, "KV")? {
+            ops.push(key_op(op)?);
         } else if let Some(op) = Fields::open(node, "Node")? {
             ops.push(node_op(op)?);
         } else if let Some(op) = Fields::open(service, "Service")? {
@@ -36,6 +34,24 @@ pub(in super::super) fn read(body: &[u8], named_ports: bool) -> Decoded<Vec<TxnO
         }
     }
     Ok(ops)
+}
+
+fn key_op(mut op: Fields) -> Decoded<TxnOp> {
+    let verb = op.text("Verb")?;
+    let entry = KeyValue {
+        key: op.text("Key")?,
+        value: op.bytes("Value")?,
+        flags: op.index("Flags")?,
+        session: op.text("Session")?,
+        modify_index: op.index("Index")?,
+        ..KeyValue::default()
+    };
+    op.ignore(&["Namespace", "Partition"]);
+    op.finish()?;
+    Ok(TxnOp {
+        verb,
+        subject: Subject::Kv(entry),
+    })
 }
 
 fn node_op(mut op: Fields) -> Decoded<TxnOp> {

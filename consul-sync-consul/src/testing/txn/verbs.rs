@@ -17,7 +17,7 @@ pub(super) fn node(
 ) -> Written<Option<Value>> {
     let name = &node.node;
     match verb {
-        Verb::Get => {}
+        Verb::Get | Verb::Lock | Verb::Unlock | Verb::CheckSession | Verb::CheckIndex => {}
         Verb::Set => store.set_node(index, node.clone())?,
         Verb::Cas => match store.set_node_if(index, node.clone()) {
             // As for checks.
@@ -57,7 +57,7 @@ pub(super) fn service(
 ) -> Written<Option<Value>> {
     let (node, id) = (&op.node, &op.id);
     match verb {
-        Verb::Get => {}
+        Verb::Get | Verb::Lock | Verb::Unlock | Verb::CheckSession | Verb::CheckIndex => {}
         Verb::Set => store.set_instance(index, op.clone())?,
         Verb::Cas => {
             if !store.set_instance_if(index, op.clone())? {
@@ -97,15 +97,15 @@ pub(super) fn check(
     let (node, id) = (&op.node, &op.check_id);
     if node.is_empty() || id.is_empty() {
         let lookup = match verb {
-            Verb::Get | Verb::Cas => "failed check lookup",
             Verb::Set => "failed health check lookup",
             Verb::Delete => "check lookup failed",
             Verb::DeleteCas => "check lookup failed: failed check lookup",
+            _ => "failed check lookup",
         };
         return Err(format!("{lookup}: {MISSING_KEY}"));
     }
     match verb {
-        Verb::Get => {}
+        Verb::Get | Verb::Lock | Verb::Unlock | Verb::CheckSession | Verb::CheckIndex => {}
         Verb::Set => store.set_check(index, op.clone())?,
         Verb::Cas => match store.set_check_if(index, op.clone()) {
             // Consul forgets why it failed and answers with the check as it is, or with nothing: no error.

@@ -1,0 +1,138 @@
+//! One writer: a lock on a key of Consul's key/value store, and the fence that goes with it.
+//!
+//! Of several processes with one owner only the one that holds the lock may write. The lock is a key held by a
+//! session; the session ends when it was not renewed for a while, and the key is free again. That alone makes one
+//! leader at a time *as far as each of them knows*: a process that was stopped for minutes believes that it leads
+//! until it looks. So every transaction of a sink that has the lock's [`Fence`] begins with a check, made by Consul
+//! itself and in the same transaction, that the key is still held by this session. What an old leader sends is
+//! refused, however late it arrives.
+//!
+//! The session stands on the node that holds the instances, so that it depends on no agent's life and needs one
+//! narrow right; where that node is missing it is registered, which can only happen while nobody holds the lock.
+//!
+//! It does not know what is synchronised. [`Lock::gate`] is what a driver takes
+//! ([`Driver::gate`](https://docs.rs/consul-sync-core)), and any other election can drive such a gate.
+
+mod fence;
+mod lead;
+mod requests;
+mod run;
+mod settings;
+mod state;
+
+use std::{fmt, future::Future, sync::Arc};
+
+use consul_sync_core::Owner;
+use tokio::sync::watch;
+
+pub(crate) use self::fence::Grant;
+pub use self::{
+    fence::Fence,
+    settings::LockSettings,
+    state::{Holder, LockState},
+};
+use crate::Client;
+
+/// The lock that one process of several holds. Cheap to clone; clones are the same lock.
+///
+/// # Examples
+/// ```
+/// use consul_sync_consul::{Client, ClientSettings, ConsulSink, Lock, LockSettings, SinkSettings};
+/// use consul_sync_consul::testing::FakeConsul;
+/// use consul_sync_core::{Driver, Owner, testing::{TableSource, service}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let consul = FakeConsul::start().await?;
+/// let owner = Owner::new("cluster-a")?;
+/// // A client of its own, so that a renewal never waits behind a listing.
+/// let client = Client::new(ClientSettings::new(consul.url()))?;
+/// let lock = Lock::new(client.clone(), LockSettings::new(&owner));
+/// let mut settings = SinkSettings::new(owner);
+/// settings.fence = Some(lock.fence());
+/// let source = TableSource::default();
+/// source.put(service("default/web", ["10.0.0.1"]));
+/// let driver = Driver::new(source, ConsulSink::new(client, settings)).gate(lock.gate());
+/// let written = consul.until(|consul| !consul.instances_of_service("web").is_empty());
+/// let running = async { tokio::join!(driver.run(std::future::pending()), lock.run(std::future::pending())) };
+/// tokio::select! {
+///     _ = running => {}
+///     () = written => {}
+/// }
+/// let key = consul.key("consul-sync/cluster-a/leader").ok_or("no key")?;
+/// assert_eq!(key.session, consul.sessions()[0].id);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Lock(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    settings: LockSettings,
+    fence: Fence,
+    state: watch::Sender<LockState>,
+}
+
+// === impl Lock ===
+
+impl Lock {
+    /// A lock; nothing is sent before it [runs](Self::run).
+    pub fn new(client: Client, settings: LockSettings) -> Self {
+        Self(Arc::new(Inner {
+            fence: Fence::new(&settings.key(), client.partition()),
+            client,
+            settings,
+            state: watch::Sender::new(LockState::default()),
+        }))
+    }
+
+    /// Whether this process may write, for [`Driver::gate`](https://docs.rs/consul-sync-core). It is shut until the
+    /// lock is held, and again from the moment on that it is not, or cannot be known to be.
+    pub fn gate(&self) -> watch::Receiver<bool> {
+        self.0.fence.gate()
+    }
+
+    /// What makes Consul refuse the writes of a process that lost the lock, for
+    /// [`SinkSettings::fence`](crate::SinkSettings::fence).
+    pub fn fence(&self) -> Fence {
+        self.0.fence.clone()
+    }
+
+    /// Where the election stands.
+    pub fn state(&self) -> watch::Receiver<LockState> {
+        self.0.state.subscribe()
+    }
+
+    /// The key.
+    pub fn key(&self) -> &str {
+        self.0.fence.key()
+    }
+
+    /// Takes part in the election until `shutdown` is done, then hands over: the key is released and the session
+    /// ended, within a second.
+    ///
+    /// Await it no earlier than the driver has stopped, or hand over by `shutdown` when it has.
+    ///
+    /// # Cancellation
+    /// Dropping it shuts the gate at once and hands nothing over: the others wait until the session ends.
+    pub async fn run(&self, shutdown: impl Future<Output = ()>) {
+        run::Candidate::new(&self.0).run(shutdown).await;
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock")
+            .field("settings", &self.0.settings)
+            .field("state", &*self.0.state.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+impl LockSettings {
+    /// The defaults for an owner: key `consul-sync/OWNER/leader`, node `k8s-sync`, TTL 15 s, no lock delay.
+    pub fn new(owner: &Owner) -> Self {
+        Self::with_defaults(owner)
+    }
+}

@@ -1,0 +1,249 @@
+//! Taking part in the election: standing by, leading, handing over.
+
+use std::{future::Future, pin::pin, time::Duration};
+
+use consul_sync_core::ErrorKind;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    Holder, Inner, LockState,
+    lead::{End, Session, lead, pace},
+    requests::Taken,
+};
+use crate::{Error, retry::Backoff};
+
+/// What handing over may take.
+const HAND_OVER: Duration = Duration::from_millis(900);
+/// How often the key is tried while a lock delay holds it back.
+const DELAYED: Duration = Duration::from_millis(250);
+
+/// One process in an election.
+pub(super) struct Candidate<'a> {
+    lock: &'a Inner,
+    session: Option<Session>,
+    /// The index of the key that is known.
+    past: Option<u64>,
+    backoff: Backoff,
+    /// Trouble that was told and is not over.
+    trouble: Option<ErrorKind>,
+    holder: Option<Holder>,
+}
+
+// === impl Candidate ===
+
+impl<'a> Candidate<'a> {
+    pub(super) fn new(lock: &'a Inner) -> Self {
+        let longest = lock.settings.period();
+        Self {
+            lock,
+            session: None,
+            past: None,
+            backoff: Backoff::new(Duration::from_millis(100), longest),
+            trouble: None,
+            holder: None,
+        }
+    }
+
+    pub(super) async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let mut session = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                session = self.stand_by() => session,
+            };
+            self.holder = None;
+            self.lock.state.send_replace(LockState::Leading);
+            tracing::info!(lock = self.lock.fence.key(), "leading");
+            let end = tokio::select! {
+                biased;
+                () = &mut shutdown => End::Shutdown,
+                end = lead(self.lock, &mut session, self.past) => end,
+            };
+            self.lock.fence.shut();
+            self.past = None;
+            self.session = Some(session);
+            if matches!(end, End::Shutdown) {
+                break;
+            }
+            self.lost(&end).await;
+        }
+        self.hand_over().await;
+    }
+
+    /// The lead is over, and this process stands by again.
+    async fn lost(&mut self, end: &End) {
+        self.lock.state.send_replace(LockState::Lost);
+        tracing::warn!(
+            lock = self.lock.fence.key(),
+            reason = end.reason(),
+            "the lead is lost; nothing is written until it is regained"
+        );
+        match end {
+            // It may be had again as it is: nobody else can have the lock before it ends.
+            End::NotRenewed(_) => {}
+            End::SessionGone => self.session = None,
+            _ => self.drop_session().await,
+        }
+    }
+
+    /// Waits until the lock is held.
+    async fn stand_by(&mut self) -> Session {
+        loop {
+            match self.attempt().await {
+                Ok(Some(session)) => {
+                    self.trouble = None;
+                    return session;
+                }
+                Ok(None) => {
+                    self.backoff.reset();
+                    self.trouble = None;
+                }
+                Err(error) => {
+                    self.tell_trouble(&error);
+                    self.past = None;
+                    sleep(self.backoff.next(error.retry_after())).await;
+                }
+            }
+        }
+    }
+
+    /// Looks at the key, and takes it if it is free. The session is returned when it holds the key.
+    async fn attempt(&mut self) -> Result<Option<Session>, Error> {
+        let (asked, started) = (self.past, Instant::now());
+        let seen = self.lock.look(asked, self.lock.settings.ttl).await?;
+        self.past = seen.next(asked);
+        let Some(holding) = seen.session else {
+            return self.take().await;
+        };
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|session| *session.id == *holding)
+        {
+            // An answer was lost, or Consul was away for a while.
+            return self.confirm().await;
+        }
+        self.drop_session().await;
+        self.tell_holder(seen.holder.unwrap_or(Holder {
+            id: holding,
+            ..Holder::default()
+        }));
+        sleep(pace(asked, self.past, started)).await;
+        Ok(None)
+    }
+
+    async fn take(&mut self) -> Result<Option<Session>, Error> {
+        if self.session.is_some() && self.confirm().await?.is_none() {
+            return Ok(None);
+        }
+        let session = if let Some(session) = &self.session {
+            session.clone()
+        } else {
+            let renewed = Instant::now();
+            let id = self.lock.create_session().await?.into();
+            self.session.insert(Session { id, renewed }).clone()
+        };
+        match self.lock.acquire(&session.id).await? {
+            Taken::Held => return Ok(self.session.clone()),
+            Taken::ByAnother => {}
+            Taken::NoSession => self.session = None,
+            Taken::Delayed => sleep(DELAYED).await,
+        }
+        self.past = None;
+        Ok(None)
+    }
+
+    /// Makes sure that the session is alive, by renewing it.
+    async fn confirm(&mut self) -> Result<Option<Session>, Error> {
+        let Some(session) = &mut self.session else {
+            return Ok(None);
+        };
+        let renewed = Instant::now();
+        if self.lock.renew(&session.id).await? {
+            session.renewed = renewed;
+        } else {
+            self.session = None;
+            self.past = None;
+        }
+        Ok(self.session.clone())
+    }
+
+    /// Ends a session that is of no use; one that cannot be ended now ends by itself.
+    async fn drop_session(&mut self) {
+        if let Some(session) = self.session.take() {
+            let _ = timeout(HAND_OVER, self.lock.destroy(&session.id)).await;
+        }
+    }
+
+    /// Lets the next one lead at once.
+    async fn hand_over(&mut self) {
+        self.lock.fence.shut();
+        if let Some(session) = self.session.take() {
+            let led = self.lock.state.borrow().is_leading();
+            let release = async {
+                if led {
+                    self.lock.release(&session.id).await?;
+                }
+                self.lock.destroy(&session.id).await
+            };
+            match timeout(HAND_OVER, release).await {
+                Ok(Ok(())) if led => tracing::info!("the lead is handed over"),
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the lead cannot be handed over; it is free when the session ends")
+                }
+                Err(_) => tracing::warn!(
+                    "the lead cannot be handed over in time; it is free when the session ends"
+                ),
+            }
+        }
+        self.lock.state.send_replace(LockState::Idle);
+    }
+
+    fn tell_holder(&mut self, holder: Holder) {
+        if self.holder.as_ref() != Some(&holder) {
+            tracing::info!(
+                lock = self.lock.fence.key(),
+                %holder,
+                "standing by: another process leads, and this one writes nothing; if that is no replica of this \
+                 one, two clusters have the same owner, and one needs another"
+            );
+        }
+        self.holder = Some(holder);
+        self.show(None);
+    }
+
+    fn tell_trouble(&mut self, error: &Error) {
+        let kind = error.kind();
+        if self.trouble.replace(kind) != Some(kind) {
+            let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+            tracing::warn!(
+                lock = self.lock.fence.key(),
+                kind = kind.as_str(),
+                error = format!("{error}{}", cause.unwrap_or_default()),
+                "cannot take part in the election, and writes nothing; trying again"
+            );
+        }
+        self.show(Some(kind));
+    }
+
+    fn show(&self, trouble: Option<ErrorKind>) {
+        let state = LockState::StandingBy {
+            holder: self.holder.clone(),
+            trouble,
+        };
+        self.lock.state.send_if_modified(|shown| {
+            let is_news = *shown != state;
+            *shown = state;
+            is_news
+        });
+    }
+}
+
+impl Drop for Candidate<'_> {
+    fn drop(&mut self) {
+        self.lock.fence.shut();
+        self.lock.state.send_replace(LockState::Idle);
+    }
+}
