@@ -75,13 +75,13 @@ fn checks(stage: &Stage) -> Vec<Check> {
         Stage::Running(engine) => {
             let mut checks = engine_checks(&engine.status.borrow());
             checks.extend(engine.lock.as_ref().map(|lock| {
-                let state = lock.borrow();
+                let election = lock.borrow();
                 Check {
                     name: "leading",
-                    good: state.is_leading(),
+                    good: election.is_leading(),
                     // A standby is ready to take over, which is its work.
                     needed: false,
-                    why: (!state.is_leading()).then(|| state.to_string()),
+                    why: (!election.is_leading()).then(|| election.to_string()),
                 }
             }));
             checks
@@ -217,7 +217,7 @@ mod tests {
             sink: listed(),
             ..SyncStatus::default()
         });
-        let (state, seen) = watch::channel(LockState::Leading);
+        let (election, seen) = watch::channel(LockState::Leading);
         if let Stage::Running(engine) = &mut stage {
             engine.lock = Some(seen);
         }
@@ -225,7 +225,7 @@ mod tests {
         let mut holder = Holder::default();
         holder.id = "1f".to_owned();
         holder.host = "pod-1".to_owned();
-        state.send_replace(LockState::StandingBy {
+        election.send_replace(LockState::StandingBy {
             holder: Some(holder),
             trouble: None,
         });

@@ -11,6 +11,7 @@
 
 mod catalog;
 mod commands;
+mod election;
 mod life;
 mod outage;
 #[path = "../support/program.rs"]

@@ -2,6 +2,7 @@
 
 use consul_sync_testbed::{Client, ConsulVersion};
 use http::Method;
+use rustix::process::Signal;
 
 use crate::{
     catalog::Catalog,
@@ -67,14 +68,16 @@ async fn everything_works(servers: &Servers, arguments: &[&str]) {
     world.web("web", &["10.1.0.1", "10.1.0.2"]).await;
     let planned = run(servers, &[&["plan"], arguments].concat()).await;
     assert_eq!(planned.code, Some(2), "{planned:?}");
-    let program = Program::ready(servers, arguments).await;
+    let mut program = Program::ready(servers, arguments).await;
     catalog
         .until_addresses("web", &["10.1.0.1", "10.1.0.2"])
         .await;
     world.scale("web", &["10.1.0.2"]).await;
     catalog.until_addresses("web", &["10.1.0.2"]).await;
     assert!(!program.log().contains("WARN"), "{}", program.log());
-    drop(program);
+    // A leader that is killed would keep its lock for a while.
+    program.signal(Signal::TERM);
+    program.ended().await;
 
     let purged = run(servers, &[&["purge", "--yes"], arguments].concat()).await;
     assert_eq!(purged.code, Some(0), "{purged:?}");
@@ -105,6 +108,47 @@ async fn printed_rights_of_one_namespace_are_enough() {
     if let Some(servers) = with_printed_rights(ConsulVersion::V1_22, &arguments).await {
         everything_works(&servers, &arguments).await;
     }
+}
+
+#[tokio::test]
+async fn printed_rights_of_an_election_are_enough() {
+    for version in [ConsulVersion::V1_21, ConsulVersion::V1_22] {
+        let arguments = ["--leader-election=consul"];
+        if let Some(servers) = with_printed_rights(version, &arguments).await {
+            everything_works(&servers, &arguments).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn check_names_the_rights_that_an_election_lacks() {
+    let Some(servers) = with_printed_rights(ConsulVersion::V1_22, &[]).await else {
+        return;
+    };
+    let checked = run(
+        &servers,
+        &["check", "--leader-election=consul", "--owner=a"],
+    )
+    .await;
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    for rule in [
+        "key \"consul-sync/a/leader\" { policy = \"write\" }",
+        "session \"k8s-sync\" { policy = \"write\" }",
+    ] {
+        assert!(
+            checked.out.contains(&format!("the token lacks {rule}")),
+            "{checked:?}"
+        );
+    }
+    let program = Program::start(&servers, &["--leader-election=consul", "--owner=a"]);
+    program
+        .until_logged("cannot take part in the election")
+        .await;
+    let log = program.log();
+    assert!(
+        log.contains("key \"consul-sync/a/leader\"") || log.contains("consul-sync/a/leader"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

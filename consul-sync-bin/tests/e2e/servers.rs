@@ -1,15 +1,22 @@
 //! The servers that a scenario runs between, whichever they are.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use consul_sync_consul::testing::FakeConsul;
 use consul_sync_k8s::testing::FakeApiServer;
 use consul_sync_testbed::{
     ApiServer, Client, Consul, ConsulSettings, ConsulVersion, Program, Programs, Storage, ledger,
 };
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::program::Reach;
+
+/// Sessions may be as short as a test can wait for; Consul's own default is 10 s.
+const SESSION_TTL_MIN: Duration = Duration::from_secs(1);
 
 /// A Kubernetes API server and a Consul of one test's own, with a way to look past the program.
 pub(crate) struct Servers {
@@ -40,7 +47,11 @@ impl Servers {
     /// In this process.
     pub(crate) async fn embedded() -> Self {
         let api = FakeApiServer::start().await.unwrap();
-        let consul = FakeConsul::start().await.unwrap();
+        let consul = FakeConsul::builder()
+            .session_ttl_min(SESSION_TTL_MIN)
+            .start()
+            .await
+            .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, api.kubeconfig_yaml()).unwrap();
@@ -63,6 +74,7 @@ impl Servers {
         let mut settings = ConsulSettings::default();
         settings.version = version;
         settings.storage = Storage::Disk;
+        settings.config = json!({ "session_ttl_min": format!("{}s", SESSION_TTL_MIN.as_secs()) });
         Self::real_with(settings).await
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Session {
     pub(super) id: Arc<str>,
     /// When it was made or last renewed, by the time at which that was sent.
     pub(super) renewed: Instant,
+    /// When it was made, by Consul's clock, for people.
+    pub(super) since: String,
 }
 
 /// Why the lead is over.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Holder, Inner};
+use super::{Holder, Inner, lead::Session};
 use crate::{
     Error,
     answer::Answer,
@@ -113,8 +113,8 @@ impl Inner {
         })
     }
 
-    /// Makes a session, and the node that it stands on where that is missing.
-    pub(super) async fn create_session(&self) -> Result<String, Error> {
+    /// Makes a session, and says when; and the node that it stands on where that is missing.
+    pub(super) async fn create_session(&self) -> Result<(String, String), Error> {
         match self.try_create_session().await {
             Err(Error::Status { text, .. }) if Refusal::of(&text) == Refusal::NodeMissing => {
                 self.register_node().await?;
@@ -124,7 +124,7 @@ impl Inner {
         }
     }
 
-    async fn try_create_session(&self) -> Result<String, Error> {
+    async fn try_create_session(&self) -> Result<(String, String), Error> {
         let settings = &self.settings;
         let body = json!({
             "Name": format!("{} {}", self.fence.key(), settings.holder.id),
@@ -137,8 +137,10 @@ impl Inner {
         });
         let body = Bytes::from(body.to_string());
         let request = Request::put(&["session", "create"], body);
-        let created: Created = self.call(&self.client.scoped(request)).await?.json()?;
-        Ok(created.id)
+        let answer = self.call(&self.client.scoped(request)).await?;
+        let created: Created = answer.json()?;
+        let since = answer.header(header::DATE.as_str()).unwrap_or_default();
+        Ok((created.id, since.to_owned()))
     }
 
     /// Registers the node if it is not there. While somebody holds the lock his session stands on it, so that
@@ -180,14 +182,15 @@ impl Inner {
     }
 
     /// Tries to lock the key.
-    pub(super) async fn acquire(&self, session: &str) -> Result<Taken, Error> {
-        let mut holder = self.settings.holder.clone();
-        let now = std::time::SystemTime::now();
-        holder.since = humantime::format_rfc3339_seconds(now).to_string();
+    pub(super) async fn acquire(&self, session: &Session) -> Result<Taken, Error> {
+        let holder = Holder {
+            since: session.since.clone(),
+            ..self.settings.holder.clone()
+        };
         let value = serde_json::to_vec(&holder)
             .map_err(|error| Error::Settings(format!("encode the holder of a lock: {error}")))?;
         let answer = self
-            .txn(self.key_op("lock", session, Some(STANDARD.encode(value)))?)
+            .txn(self.key_op("lock", &session.id, Some(STANDARD.encode(value)))?)
             .await?;
         match self.refusal(&answer)? {
             None => Ok(Taken::Held),

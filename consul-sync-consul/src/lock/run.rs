@@ -141,10 +141,15 @@ impl<'a> Candidate<'a> {
             session.clone()
         } else {
             let renewed = Instant::now();
-            let id = self.lock.create_session().await?.into();
-            self.session.insert(Session { id, renewed }).clone()
+            let (id, since) = self.lock.create_session().await?;
+            let made = Session {
+                id: id.into(),
+                renewed,
+                since,
+            };
+            self.session.insert(made).clone()
         };
-        match self.lock.acquire(&session.id).await? {
+        match self.lock.acquire(&session).await? {
             Taken::Held => return Ok(self.session.clone()),
             Taken::ByAnother => {}
             Taken::NoSession => self.session = None,
@@ -191,11 +196,13 @@ impl<'a> Candidate<'a> {
                 Ok(Ok(())) if led => tracing::info!("the lead is handed over"),
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "the lead cannot be handed over; it is free when the session ends")
+                    tracing::warn!(%error, "the lead cannot be handed over; it is free when the session ends");
                 }
-                Err(_) => tracing::warn!(
-                    "the lead cannot be handed over in time; it is free when the session ends"
-                ),
+                Err(_) => {
+                    tracing::warn!(
+                        "the lead cannot be handed over in time; it is free when the session ends"
+                    );
+                }
             }
         }
         self.lock.state.send_replace(LockState::Idle);

@@ -32,7 +32,7 @@ pub struct Holder {
     pub id: String,
     /// The machine or pod that it runs on; may be empty.
     pub host: String,
-    /// Since when it leads, as an RFC 3339 timestamp.
+    /// When its session was made, by Consul's clock and in the words of its answer's `Date`.
     pub since: String,
 }
 

@@ -151,7 +151,13 @@ fn print(
         .header("x-consul-knownleader", "true")
         .header("x-consul-lastcontact", "0")
         .header("x-consul-query-backend", "blocking-query");
-    if !matches!(read, Read::UiNode(_)) {
+    // The head of these two is written before this part of it.
+    let is_early = match read {
+        Read::UiNode(_) => true,
+        Read::Key(_) => answer.status == 404,
+        _ => false,
+    };
+    if !is_early {
         answer = answer.header("x-consul-effective-consistency", query.consistency.as_str());
     }
     if filtered {
@@ -160,10 +166,11 @@ fn print(
     Ok(answer)
 }
 
-/// A failed read carries the headers of a query that found nothing: index 1 and no leader. Not so for the health of a
-/// service, for requests that were refused before the query, and for what is not there.
+/// A failed read carries the headers of a query that found nothing: index 1 and no leader. Not so for keys, for the health
+/// of a service, for requests that were refused before the query, and for what is not there.
 fn failed(answer: Answer, read: &Read) -> Answer {
-    if read.health_of().is_some() || !matches!(answer.status.as_u16(), 403 | 500) {
+    let has_none = read.health_of().is_some() || matches!(read, Read::Key(_));
+    if has_none || !matches!(answer.status.as_u16(), 403 | 500) {
         return answer;
     }
     answer

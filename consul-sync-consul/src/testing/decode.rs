@@ -93,7 +93,9 @@ impl Fields {
             Value::Null => Ok(None),
             value => {
                 let decoded = base64::engine::general_purpose::STANDARD.decode(text(value, name)?);
-                let decoded = decoded.map_err(|error| DecodeError(error.to_string()))?;
+                // Consul decodes it apart, and then blames the field around it.
+                let decoded =
+                    decoded.map_err(|_| DecodeError("json: unknown field \"KV\"".to_owned()))?;
                 Ok(Some(decoded))
             }
         }

@@ -13,10 +13,10 @@ use crate::replica::{KEY, NODE, Replica, TTL, consul, eventually};
 #[tokio::test]
 async fn fault_o02_the_second_of_one_owner_stands_by_and_says_who_leads() {
     let consul = consul().await;
-    let first = Replica::elected(&consul, "first");
+    let first = Replica::elected(&consul.url(), "first");
     first.until_leading().await;
     let sessions = consul.requests(Endpoint::SessionCreate);
-    let second = Replica::elected(&consul, "second");
+    let second = Replica::elected(&consul.url(), "second");
     let state = second
         .until(|state| {
             matches!(
@@ -29,7 +29,7 @@ async fn fault_o02_the_second_of_one_owner_stands_by_and_says_who_leads() {
         })
         .await;
     let text = state.to_string();
-    assert!(text.contains("process first on host-1 since 2"), "{text}");
+    assert!(text.contains("process first on host-1 since "), "{text}");
     assert!(first.is_open() && !second.is_open());
     assert!(first.holds(&consul));
     // A standby holds no session, and asks for nothing but the key.
@@ -45,9 +45,9 @@ async fn a_lead_is_handed_over_at_once_and_leaves_no_session() {
         settings.ttl = Duration::from_secs(600);
         settings.lock_delay = Duration::from_secs(60);
     };
-    let first = Replica::with(&consul, "first", false, long);
+    let first = Replica::with(&consul.url(), "first", false, long);
     first.until_leading().await;
-    let second = Replica::with(&consul, "second", false, long);
+    let second = Replica::with(&consul.url(), "second", false, long);
     second
         .until(|state| matches!(state, LockState::StandingBy { .. }))
         .await;
@@ -64,9 +64,9 @@ async fn a_lead_is_handed_over_at_once_and_leaves_no_session() {
 #[tokio::test]
 async fn fault_p06_the_lock_of_a_dead_leader_is_taken_when_its_session_ends() {
     let consul = consul().await;
-    let dead = Replica::elected(&consul, "dead");
+    let dead = Replica::elected(&consul.url(), "dead");
     dead.until_leading().await;
-    let heir = Replica::elected(&consul, "heir");
+    let heir = Replica::elected(&consul.url(), "heir");
     heir.until(|state| matches!(state, LockState::StandingBy { .. }))
         .await;
     drop(dead);
@@ -77,13 +77,13 @@ async fn fault_p06_the_lock_of_a_dead_leader_is_taken_when_its_session_ends() {
 #[tokio::test]
 async fn a_lock_delay_holds_the_key_back_and_then_it_is_taken() {
     let consul = consul().await;
-    let first = Replica::with(&consul, "first", false, |settings| {
+    let first = Replica::with(&consul.url(), "first", false, |settings| {
         settings.lock_delay = Duration::from_millis(700);
     });
     first.until_leading().await;
     first.stop();
     let session = consul.sessions()[0].id.clone();
-    let second = Replica::elected(&consul, "second");
+    let second = Replica::elected(&consul.url(), "second");
     consul.destroy_session(&session);
     second.until_leading().await;
     assert!(second.holds(&consul));
@@ -96,7 +96,7 @@ async fn a_lock_delay_holds_the_key_back_and_then_it_is_taken() {
 #[tokio::test]
 async fn a_session_that_somebody_ends_is_replaced() {
     let consul = consul().await;
-    let only = Replica::elected(&consul, "only");
+    let only = Replica::elected(&consul.url(), "only");
     only.until_leading().await;
     let session = consul.sessions()[0].id.clone();
     consul.destroy_session(&session);
@@ -112,7 +112,7 @@ async fn a_session_that_somebody_ends_is_replaced() {
 #[tokio::test]
 async fn a_node_that_is_missing_is_registered_and_the_session_goes_with_it() {
     let consul = consul().await;
-    let only = Replica::elected(&consul, "only");
+    let only = Replica::elected(&consul.url(), "only");
     only.until_leading().await;
     let node = consul.node(NODE).unwrap();
     assert_eq!(
@@ -137,7 +137,7 @@ async fn a_node_that_is_there_is_left_as_it_is() {
     };
     consul.put_node(node).unwrap();
     let before = consul.node(NODE);
-    let only = Replica::elected(&consul, "only");
+    let only = Replica::elected(&consul.url(), "only");
     only.until_leading().await;
     assert_eq!(consul.node(NODE), before);
 }
@@ -145,7 +145,7 @@ async fn a_node_that_is_there_is_left_as_it_is() {
 #[tokio::test]
 async fn a_leader_that_cannot_renew_shuts_its_gate_before_its_session_ends() {
     let consul = consul().await;
-    let only = Replica::elected(&consul, "only");
+    let only = Replica::elected(&consul.url(), "only");
     only.until_leading().await;
     consul.inject(Fault::new().reset_before().on(Endpoint::SessionRenew));
     only.until(|state| !state.is_leading()).await;
@@ -167,7 +167,7 @@ async fn a_lost_answer_to_the_lock_is_found_out() {
             .skip(1)
             .times(1),
     );
-    let only = Replica::elected(&consul, "only");
+    let only = Replica::elected(&consul.url(), "only");
     only.until_leading().await;
     assert!(only.holds(&consul));
     assert_eq!(
@@ -186,7 +186,7 @@ async fn a_missing_right_is_trouble_until_it_is_given() {
         .start()
         .await
         .unwrap();
-    let only = Replica::elected(&consul, "only");
+    let only = Replica::elected(&consul.url(), "only");
     let unauthorized = |state: &LockState| {
         matches!(
             state,
@@ -211,7 +211,7 @@ async fn a_missing_right_is_trouble_until_it_is_given() {
 #[tokio::test]
 async fn a_dropped_lock_shuts_its_gate() {
     let consul = consul().await;
-    let only = Replica::elected(&consul, "only");
+    let only = Replica::elected(&consul.url(), "only");
     only.until_leading().await;
     let mut gate = only.lock.gate();
     drop(only);

@@ -32,9 +32,9 @@ fn long(settings: &mut consul_sync_consul::LockSettings) {
 
 /// The old leader is stopped, its session is ended, and another one leads. The old one does not know.
 async fn superseded(consul: &FakeConsul) -> (Replica, Replica) {
-    let old = Replica::with(consul, "old", false, long);
+    let old = Replica::with(&consul.url(), "old", false, long);
     old.until_leading().await;
-    let new = Replica::with(consul, "new", false, long);
+    let new = Replica::with(&consul.url(), "new", false, long);
     new.until(|state| matches!(state, LockState::StandingBy { .. }))
         .await;
     old.stop();
@@ -90,7 +90,7 @@ async fn fault_p04_the_writes_of_an_older_leader_are_refused_by_consul() {
 #[tokio::test]
 async fn fault_p05_a_plan_is_dropped_whole_when_the_lead_was_lost_since_it_was_made() {
     let consul = consul().await;
-    let only = Replica::with(&consul, "only", false, long);
+    let only = Replica::with(&consul.url(), "only", false, long);
     only.until_leading().await;
     let first = creates(&only.sink, "web", 2);
     only.sink.apply(&first).await.unwrap();
@@ -120,7 +120,7 @@ async fn fault_p05_a_plan_is_dropped_whole_when_the_lead_was_lost_since_it_was_m
 #[tokio::test]
 async fn fault_p05_a_batch_that_is_fenced_off_half_way_keeps_what_was_written() {
     let consul = consul().await;
-    let only = Replica::with(&consul, "only", false, long);
+    let only = Replica::with(&consul.url(), "only", false, long);
     only.until_leading().await;
     let ops = creates(&only.sink, "web", 200);
     let apply = {
@@ -161,7 +161,7 @@ async fn fault_p05_a_batch_that_is_fenced_off_half_way_keeps_what_was_written() 
 #[tokio::test]
 async fn fault_p07_a_leader_that_was_stopped_for_longer_than_its_session_sends_nothing() {
     let consul = consul().await;
-    let old = Replica::elected(&consul, "old");
+    let old = Replica::elected(&consul.url(), "old");
     old.until_leading().await;
     let plan = creates(&old.sink, "web", 3);
     old.stop();
@@ -180,9 +180,9 @@ async fn fault_p07_a_leader_that_was_stopped_for_longer_than_its_session_sends_n
 #[tokio::test]
 async fn a_standby_writes_nothing_and_its_driver_keeps_its_tables_warm() {
     let consul = consul().await;
-    let leader = Replica::with(&consul, "leader", true, long);
+    let leader = Replica::with(&consul.url(), "leader", true, long);
     leader.until_leading().await;
-    let standby = Replica::with(&consul, "standby", true, long);
+    let standby = Replica::with(&consul.url(), "standby", true, long);
     leader.source.put(service("ns/web", ["10.0.0.1"]));
     standby.source.put(service("ns/web", ["10.0.0.1"]));
     standby.source.put(service("ns/api", ["10.0.0.2"]));
@@ -210,7 +210,7 @@ async fn a_standby_writes_nothing_and_its_driver_keeps_its_tables_warm() {
 #[tokio::test]
 async fn the_fence_is_the_first_operation_and_counts_as_one() {
     let consul = consul().await;
-    let only = Replica::with(&consul, "only", false, long);
+    let only = Replica::with(&consul.url(), "only", false, long);
     only.until_leading().await;
     let plain = {
         let client = Client::new(ClientSettings::new(consul.url())).unwrap();
@@ -238,7 +238,7 @@ async fn the_fence_is_the_first_operation_and_counts_as_one() {
 #[tokio::test]
 async fn a_list_of_ports_is_refused_behind_a_fence() {
     let consul = consul().await;
-    let only = Replica::with(&consul, "only", false, long);
+    let only = Replica::with(&consul.url(), "only", false, long);
     only.until_leading().await;
     let client = Client::new(ClientSettings::new(consul.url())).unwrap();
     let mut settings = consul_sync_consul::SinkSettings::new(only.sink.owner().clone());
@@ -265,7 +265,7 @@ async fn preflight_asks_for_the_rights_of_the_lock() {
         .start()
         .await
         .unwrap();
-    let only = Replica::elected(&consul, "only");
+    let only = Replica::elected(&consul.url(), "only");
     let text = format!("{:?}", preflight(&only.sink).await);
     for rule in [
         r#"key \"consul-sync/cluster-a/leader\" { policy = \"write\" }"#,

@@ -45,20 +45,20 @@ pub(crate) struct Replica {
 
 impl Replica {
     /// Only the lock runs; a test writes by hand.
-    pub(crate) fn elected(consul: &FakeConsul, name: &str) -> Self {
-        Self::with(consul, name, false, |_| ())
+    pub(crate) fn elected(url: &str, name: &str) -> Self {
+        Self::with(url, name, false, |_| ())
     }
 
     /// With a driver, or without.
     pub(crate) fn with(
-        consul: &FakeConsul,
+        url: &str,
         name: &str,
-        drives: bool,
+        is_whole: bool,
         change: impl FnOnce(&mut LockSettings),
     ) -> Self {
         let owner = Owner::new("cluster-a").unwrap();
         let client = || {
-            let mut settings = ClientSettings::new(consul.url());
+            let mut settings = ClientSettings::new(url);
             settings.token = TokenSource::Value(Secret::new(name));
             settings.timeout = Duration::from_secs(5);
             Client::new(settings).unwrap()
@@ -95,7 +95,7 @@ impl Replica {
                 let hand_over = async move {
                     let _ = asked.wait_for(|stop| *stop).await;
                 };
-                if drives {
+                if is_whole {
                     tokio::join!(driver.run(stopped), lock.run(hand_over));
                 } else {
                     lock.run(hand_over).await;

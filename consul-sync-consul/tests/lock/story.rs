@@ -17,7 +17,7 @@ const STEPS: usize = 24;
 /// They are tokens, too, and a token is masked wherever it stands in an answer.
 const NAMES: [&str; 3] = ["replica-a", "replica-b", "replica-c"];
 
-/// Numbers that follow from a seed (SplitMix64).
+/// Numbers that follow from a seed (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {
@@ -31,7 +31,7 @@ impl Dice {
 }
 
 fn replica(consul: &FakeConsul, name: &str) -> Replica {
-    let replica = Replica::with(consul, name, true, |settings| {
+    let replica = Replica::with(&consul.url(), name, true, |settings| {
         settings.ttl = Duration::from_millis(300);
     });
     replica.source.put(service("ns/common", ["10.0.0.1"]));
@@ -74,7 +74,9 @@ async fn story(seed: u64) {
     consul.clear_faults();
     replicas.iter().for_each(Replica::go_on);
     // When it is quiet, one leads and has what it wants.
-    replicas.iter().for_each(|replica| change(replica, STEPS));
+    for replica in &replicas {
+        change(replica, STEPS);
+    }
     eventually(&consul, "what the last leader wants", |consul| {
         replicas.iter().any(|replica| {
             replica.holds(consul)

@@ -10,6 +10,8 @@
 
 #[path = "consul_fake/cases.rs"]
 mod cases;
+#[path = "consul_fake/locks.rs"]
+mod locks;
 #[path = "consul_fake/pair.rs"]
 mod pair;
 #[path = "consul_fake/random.rs"]
@@ -53,8 +55,16 @@ fn full(version: ConsulVersion) -> &'static str {
 }
 
 async fn servers(version: ConsulVersion) -> Result<(Consul, FakeConsul, Pair), Box<dyn Error>> {
-    let real = Consul::start(version).await?;
-    let fake = FakeConsul::builder().version(full(version)).start().await?;
+    let mut settings = ConsulSettings::default();
+    settings.version = version;
+    // Sessions may be as short as a test can wait for.
+    settings.config = serde_json::json!({ "session_ttl_min": "1s" });
+    let real = Consul::start_with(settings).await?;
+    let fake = FakeConsul::builder()
+        .version(full(version))
+        .session_ttl_min(std::time::Duration::from_secs(1))
+        .start()
+        .await?;
     let real_side = Side::new(real.url(), None, real.node());
     real_side.settle().await;
     let pair = Pair::new(real_side, Side::new(&fake.url(), None, fake.agent_node()));
@@ -171,6 +181,15 @@ fn roles() -> Vec<(&'static str, String, Rules)> {
             "agent_prefix \"\" { policy = \"read\" }\n".to_owned(),
             Rules::new().agents(Read),
         ),
+        (
+            "locks",
+            "key \"acl-lock\" { policy = \"write\" }\nkey_prefix \"acl-\" { policy = \"read\" }\nsession \"acl-n1\" { policy = \"write\" }\n"
+                .to_owned(),
+            Rules::new()
+                .key("acl-lock", Right::Write)
+                .key_prefix("acl-", Read)
+                .session("acl-n1", Right::Write),
+        ),
     ]
 }
 
@@ -204,7 +223,7 @@ async fn every_right(version: ConsulVersion) -> Tested {
     for (name, policy, rules) in roles() {
         let secret = real.token(&policy).await?;
         fake.put_token(name, rules);
-        for steps in [rights::reads(), rights::writes()] {
+        for steps in [rights::reads(), rights::writes(), locks::rights()] {
             let mut pair = sides(Some(&secret), Some(name));
             if let Err(differences) = pair.run_as(PREFIX, &steps).await {
                 failed.push(format!("{name}: {differences}"));
@@ -212,7 +231,7 @@ async fn every_right(version: ConsulVersion) -> Tested {
         }
     }
     for token in [None, Some("00000000-0000-4000-8000-00000000dead")] {
-        for steps in [rights::reads(), rights::writes()] {
+        for steps in [rights::reads(), rights::writes(), locks::rights()] {
             let mut pair = sides(token, token);
             if let Err(differences) = pair.run_as(PREFIX, &steps).await {
                 failed.push(format!("{token:?}: {differences}"));

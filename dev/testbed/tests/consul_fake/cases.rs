@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::locks;
 use super::requests;
 use super::step::{Step, check, node, service};
 
@@ -36,6 +37,12 @@ pub(crate) const CASES: &[Case] = &[
     ("a failed cas of a check is no error", failed_check_cas),
     ("reading a node in the UI writes into it", ui_writes),
     ("checks without a node or an ID", nameless_checks),
+    ("a lock is taken, kept and given back", locks::lock_case),
+    ("sessions that cannot be", locks::sessions),
+    ("keys, read and written on conditions", locks::keys),
+    ("a session that is not renewed ends", locks::expiry),
+    ("a lock delay holds a key back", locks::delay),
+    ("sessions go with their node", locks::node_goes),
 ];
 
 pub(crate) fn n1() -> Value {

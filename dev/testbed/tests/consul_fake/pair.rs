@@ -296,6 +296,7 @@ fn looks(views: bool) -> Vec<Look> {
         "/v1/catalog/nodes".to_owned(),
         "/v1/catalog/services".to_owned(),
         "/v1/catalog/services?node-meta=k:v".to_owned(),
+        "/v1/kv/~lock".to_owned(),
     ];
     for node in ["~n1", "~N2", "~gone"] {
         for family in [

@@ -31,6 +31,8 @@ pub(crate) struct Side {
     client: Client<HttpConnector, Full<Bytes>>,
     /// Raft indexes and the steps that made them.
     known: BTreeMap<u64, usize>,
+    /// Sessions in the order in which they were made: `$1` stands for the first.
+    sessions: Vec<String>,
 }
 
 impl Side {
@@ -41,12 +43,14 @@ impl Side {
             own: own.to_owned(),
             client: Client::builder(TokioExecutor::new()).build_http(),
             known: BTreeMap::new(),
+            sessions: Vec::new(),
         }
     }
 
     /// Forgets which step made which index.
     pub(crate) fn forget(&mut self) {
         self.known.clear();
+        self.sessions.clear();
     }
 
     /// Waits until the server has written what it writes about itself: no index moves for a while.
@@ -71,8 +75,18 @@ impl Side {
             (None, Some(body)) => self.resolved(prefixed(body, prefix)).await.to_string(),
             (None, None) => String::new(),
         };
-        self.exchange(step, &step.path.replace('~', prefix), body)
-            .await
+        if let Some(pause) = step.after {
+            tokio::time::sleep(pause).await;
+        }
+        let path = self.with_sessions(step.path.replace('~', prefix));
+        self.exchange(step, &path, self.with_sessions(body)).await
+    }
+
+    fn with_sessions(&self, mut text: String) -> String {
+        for (at, session) in self.sessions.iter().enumerate() {
+            text = text.replace(&format!("${}", at + 1), session);
+        }
+        text
     }
 
     async fn exchange(&self, step: &Step, path: &str, body: String) -> Seen {
@@ -178,6 +192,12 @@ impl Side {
 
     /// Takes out of `seen` what is this server's own.
     pub(crate) fn normalised(&mut self, mut seen: Seen, path: &str, step: usize) -> Seen {
+        if path.starts_with("/v1/session/create")
+            && let Some(id) = seen.body["ID"].as_str()
+        {
+            self.sessions.push(id.to_owned());
+        }
+        sessions(&mut seen.body, &self.sessions);
         without_own(&mut seen.body, &self.own, path);
         about_itself(&mut seen.body, path);
         self.indexes(&mut seen.body, step);
@@ -260,6 +280,20 @@ fn about_itself(body: &mut Value, path: &str) {
             }
         }
         "/v1/status/leader" if body.is_string() => *body = "address".into(),
+        _ => {}
+    }
+}
+
+/// IDs of sessions as their numbers.
+fn sessions(value: &mut Value, known: &[String]) {
+    match value {
+        Value::String(text) => {
+            for (at, session) in known.iter().enumerate() {
+                *text = text.replace(session.as_str(), &format!("${}", at + 1));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| sessions(item, known)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| sessions(field, known)),
         _ => {}
     }
 }

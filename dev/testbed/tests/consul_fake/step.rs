@@ -5,6 +5,8 @@
 //! A `ModifyIndex` in a transaction is `"current"`, `"stale"` or a number; the first two are made
 //! a number by each side, from what it holds.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 /// A request.
@@ -17,6 +19,8 @@ pub(crate) struct Step {
     pub(crate) raw: Option<String>,
     /// Headers of the request.
     pub(crate) headers: Vec<(&'static str, String)>,
+    /// How long to wait before.
+    pub(crate) after: Option<Duration>,
 }
 
 impl Step {
@@ -27,6 +31,7 @@ impl Step {
             body: None,
             raw: None,
             headers: Vec::new(),
+            after: None,
         }
     }
 
@@ -52,6 +57,11 @@ impl Step {
 
     pub(crate) fn with_header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    pub(crate) fn after(mut self, pause: Duration) -> Self {
+        self.after = Some(pause);
         self
     }
 
@@ -95,6 +105,12 @@ pub(crate) fn service(verb: &str, node: &str, service: Value) -> Value {
 #[expect(clippy::needless_pass_by_value, reason = "it reads better at the call")]
 pub(crate) fn check(verb: &str, check: Value) -> Value {
     json!({ "Check": { "Verb": verb, "Check": check } })
+}
+
+/// A key operation of a transaction.
+pub(crate) fn key(verb: &str, mut entry: Value) -> Value {
+    entry["Verb"] = verb.into();
+    json!({ "KV": entry })
 }
 
 /// Puts the prefix in, and its number where a node ID wants one.
