@@ -222,9 +222,11 @@ mod tests {
             engine.lock = Some(seen);
         }
         assert!(ready(&stage, true).1.contains("[+]leading ok\n"));
-        let mut holder = Holder::default();
-        holder.id = "1f".to_owned();
-        holder.host = "pod-1".to_owned();
+        let holder = Holder {
+            id: "1f".to_owned(),
+            host: "pod-1".to_owned(),
+            since: String::new(),
+        };
         election.send_replace(LockState::StandingBy {
             holder: Some(holder),
             trouble: None,
