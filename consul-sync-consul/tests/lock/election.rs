@@ -96,7 +96,10 @@ async fn a_lock_delay_holds_the_key_back_and_then_it_is_taken() {
 #[tokio::test]
 async fn a_session_that_somebody_ends_is_replaced() {
     let consul = consul().await;
-    let only = Replica::elected(&consul.url(), "only");
+    // Only the key tells of it: the session is not renewed for minutes.
+    let only = Replica::with(&consul.url(), "only", false, |settings| {
+        settings.ttl = Duration::from_secs(600);
+    });
     only.until_leading().await;
     let session = consul.sessions()[0].id.clone();
     consul.destroy_session(&session);
