@@ -1,12 +1,15 @@
 //! The engine's reports, once: as log lines and as counts.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use consul_sync_core::{
-    AdapterError, BatchReport, BrakeStatus, Key, Observer, RecordId, Rejection, Side, Slot,
+    AdapterError, BatchReport, BrakeStatus, Key, Observer, Reason, RecordId, Rejection, Side, Slot,
 };
 use tracing::{debug, info, warn};
 
@@ -19,6 +22,9 @@ pub(crate) struct Reporter {
     narrator: Arc<Narrator>,
     /// What was told of the brake last: a release is reported by the person's hand and by the engine.
     brake_engaged: AtomicBool,
+    /// Namespaces of which it was told that they have more services than they may: one line each, not one for each
+    /// of 100,000 services.
+    over_quota: Mutex<BTreeSet<Arc<str>>>,
 }
 
 impl Reporter {
@@ -27,7 +33,17 @@ impl Reporter {
             counters,
             narrator,
             brake_engaged: AtomicBool::new(false),
+            over_quota: Mutex::default(),
         }
+    }
+
+    /// Whether this is the first that is told of the namespace.
+    fn is_news(&self, namespace: &Arc<str>) -> bool {
+        let mut told = self
+            .over_quota
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        told.insert(Arc::clone(namespace))
     }
 }
 
@@ -39,12 +55,24 @@ impl Observer for Reporter {
     }
 
     fn rejected(&self, key: &Key, rejection: &Rejection) {
-        warn!(
-            service = %key,
-            reason = rejection.reason().as_str(),
-            detail = %rejection,
-            "service cannot be used; its last good registration stays"
-        );
+        let reason = rejection.reason();
+        if !reason.withdraws() {
+            warn!(
+                service = %key,
+                reason = reason.as_str(),
+                detail = %rejection,
+                "service cannot be used; its last good registration stays"
+            );
+        } else if reason != Reason::OverQuota || self.is_news(key.namespace()) {
+            warn!(
+                service = %key,
+                reason = reason.as_str(),
+                detail = %rejection,
+                "service must not be registered"
+            );
+        } else {
+            debug!(service = %key, reason = reason.as_str(), "service must not be registered");
+        }
     }
 
     fn accepted(&self, key: &Key) {

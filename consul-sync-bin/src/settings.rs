@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     path::PathBuf,
     time::Duration,
 };
@@ -128,6 +129,7 @@ impl Settings {
                     max: given.one(&safety::RETRY_MAX),
                     ..RetrySettings::default()
                 },
+                exclusive: given.one(&safety::EXCLUSIVE_NAMES),
             },
             lock: lock_settings(given),
             listen: given.one(&process::LISTEN).0,
@@ -154,6 +156,8 @@ fn export_settings(given: &mut Given) -> ExportSettings {
         service_selector: given.one(&export::SERVICE_SELECTOR),
         prefix: given.one(&export::NAME_PREFIX),
         namespace_suffix: given.one(&export::NAMESPACE_SUFFIX),
+        name_rules: given.many(&export::ALLOW_NAMES).into_iter().collect(),
+        services_per_namespace: NonZeroUsize::new(given.one(&export::MAX_SERVICES_PER_NAMESPACE)),
         tag: given.one(&export::TAG),
         cluster_ip: given.one(&export::CLUSTER_IP),
         load_balancer_endpoints: given.one(&export::LOAD_BALANCER_ENDPOINTS),

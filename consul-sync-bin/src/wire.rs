@@ -1,7 +1,9 @@
 //! From settings to the two sides: the only place that knows both adapters.
 
-use consul_sync_consul::{Client as ConsulClient, ConsulSink, Lock, LockSettings, SinkSettings};
-use consul_sync_core::{AdapterError, Owner};
+use consul_sync_consul::{
+    Client as ConsulClient, ConsulSink, Leftovers, Lock, LockSettings, SinkSettings,
+};
+use consul_sync_core::{AdapterError, Layout, Owner};
 use consul_sync_k8s::{KubeSource, WatchSettings};
 use kube::Client as KubeClient;
 
@@ -176,10 +178,36 @@ pub(crate) async fn look_at_consul(settings: &Settings, clients: &Clients) -> Ve
     };
     let sink = sink(settings, &clients.consul, owner, false, lock.as_ref());
     let found = consul_sync_consul::preflight(&sink).await;
-    found
+    let is_well = found.iter().all(|found| found.good);
+    let mut findings: Vec<Finding> = found
         .into_iter()
         .map(|found| finding(Side::Consul, found.good, found.message, found.remedy))
-        .collect()
+        .collect();
+    if is_well && let Ok(left) = consul_sync_consul::leftovers(&sink).await {
+        findings.extend(left.iter().map(|left| {
+            let message = leftovers(&sink, left);
+            finding(Side::Consul, true, message, None)
+        }));
+    }
+    findings
+}
+
+/// What was found that may be from before the node or the owner had another name, and how it is removed.
+pub(crate) fn leftovers(sink: &ConsulSink, left: &Leftovers) -> String {
+    let Leftovers { node, owner, count } = left;
+    let own = sink.node();
+    if *owner == sink.owner().as_str() {
+        format!(
+            "the node {node} holds {count} instances with our mark, and they are left alone, as our node is {own}; if \
+             {own} had that name before, consul-sync purge --consul-node {node} --owner {owner} removes them"
+        )
+    } else {
+        format!(
+            "the node {node} holds {count} instances with the mark {owner}, and they are left alone, as ours is {}; if \
+             that was ours before, consul-sync purge --consul-node {node} --owner {owner} removes them",
+            sink.owner()
+        )
+    }
 }
 
 fn finding(side: Side, good: bool, message: String, fix: Option<String>) -> Finding {

@@ -23,6 +23,7 @@ mod client;
 mod connection;
 mod error;
 mod journal;
+mod leftovers;
 mod lock;
 mod place;
 mod pool;
@@ -44,6 +45,7 @@ mod wire;
 pub use address::ServerAddress;
 pub use client::{Client, ClientSettings};
 pub use error::{Call, Error};
+pub use leftovers::{Leftovers, leftovers};
 pub use lock::{Fence, Holder, Lock, LockSettings, LockState};
 pub use preflight::preflight;
 pub use registration::{

@@ -20,7 +20,7 @@ pub(crate) use self::{
     check::check_id,
     intern::Interner,
     known::Known,
-    read::{scope_of, slot_of},
+    read::{fold, scope_of, slot_of},
 };
 
 /// The meta key that carries the owner on every instance. Consul reserves keys that begin with `consul-`
@@ -32,6 +32,8 @@ pub const SOURCE_META: &str = "external-source";
 pub const KUBERNETES: &str = "kubernetes";
 /// The meta key that says which namespace of Kubernetes an instance came from.
 const ORIGIN_META: &str = "external-k8s-ns";
+/// How the keys begin that are for our marks. A mark that is not known was set by a newer version.
+pub(crate) const MARKS: &str = "external-sync-";
 
 /// One instance of a service, with its check.
 ///
@@ -141,13 +143,23 @@ impl Registration {
         pairs::merged(&self.common.meta, &self.own).filter(|(key, _)| key.as_ref() != OWNER_META)
     }
 
-    /// Whose it is.
+    /// Whose it is. What a newer version has marked may mean what this one cannot read: it is taken over where it is
+    /// wanted, and never deleted as ours (fault P14).
     pub(crate) fn standing(&self, owner: &Owner) -> Standing {
         match self.owner() {
+            Some(mark) if mark == owner.as_str() && self.has_unknown_marks() => Standing::Orphan,
             Some(mark) if mark == owner.as_str() => Standing::Ours,
             None if self.meta(SOURCE_META) == Some(KUBERNETES) => Standing::Orphan,
             Some(_) | None => Standing::Foreign,
         }
+    }
+
+    fn has_unknown_marks(&self) -> bool {
+        let keys = |meta: &Meta| {
+            let mut keys = meta.iter().map(|(key, _)| key);
+            keys.any(|key| key.starts_with(MARKS) && key.as_ref() != OWNER_META)
+        };
+        keys(&self.common.meta) || keys(&self.own)
     }
 
     /// Its slot: the folded name, in its namespace where namespaces are used.

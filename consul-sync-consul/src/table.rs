@@ -147,6 +147,9 @@ pub(crate) fn assemble(
 }
 
 #[cfg(test)]
+mod damage;
+
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 

@@ -13,6 +13,8 @@ mod index;
 mod limit;
 #[path = "sink/listing.rs"]
 mod listing;
+#[path = "sink/marks.rs"]
+mod marks;
 #[path = "sink/node.rs"]
 mod node;
 #[path = "sink/outcome.rs"]

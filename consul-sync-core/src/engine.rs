@@ -22,6 +22,7 @@ mod compare;
 mod desired;
 mod diff;
 mod events;
+mod exclusive;
 mod listing;
 mod quarantine;
 mod queue;
@@ -31,6 +32,7 @@ mod slots;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -95,6 +97,8 @@ pub struct Engine<L: Layout> {
     unclear: BTreeMap<Slot, Unclear>,
     blocked: BTreeMap<Slot, Vec<RecordId>>,
     refused: BTreeMap<Slot, Vec<(Key, Rejection)>>,
+    /// The namespace that holds each slot, where one alone may.
+    holders: BTreeMap<Slot, Arc<str>>,
     in_flight: InFlight<L::Record>,
     errors: [Option<(ErrorKind, String)>; 2],
     notices: Vec<Notice>,
@@ -148,6 +152,7 @@ impl<L: Layout> Engine<L> {
             unclear: BTreeMap::new(),
             blocked: BTreeMap::new(),
             refused: BTreeMap::new(),
+            holders: BTreeMap::new(),
             in_flight: InFlight::default(),
             errors: [None, None],
             notices: Vec::new(),
@@ -228,7 +233,8 @@ impl<L: Layout> Engine<L> {
             last_lag: self.last_lag,
             ..SyncStatus::default()
         };
-        for (_, rejection) in self.rejections() {
+        status.rejected = self.desired.reasons().collect();
+        for (_, rejection) in self.refused.values().flatten() {
             *status.rejected.entry(rejection.reason()).or_default() += 1;
         }
         status

@@ -17,7 +17,8 @@ pub enum Event<K, T> {
     Upserted(K, T),
     /// The key is gone.
     Removed(K),
-    /// The key exists and cannot be used: its last good value stays.
+    /// The key exists and cannot be used: its last good value stays, unless the reason
+    /// [withdraws](crate::Reason::withdraws) it.
     Rejected(K, Rejection),
     /// Keys neither upserted nor rejected since [`Event::RelistStarted`] are gone.
     RelistDone,

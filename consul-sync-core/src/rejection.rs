@@ -20,6 +20,10 @@ pub enum Reason {
     TooLarge,
     /// Somebody else holds the place it would take.
     Taken,
+    /// The rules of this installation do not allow it.
+    NotAllowed,
+    /// Its namespace has more than it may have, and others hold the places.
+    OverQuota,
     /// The destination refused it.
     Refused,
 }
@@ -60,7 +64,7 @@ impl Rejection {
 
 impl Reason {
     /// Every reason, in the order of [`Reason::as_str`]'s declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Undecodable,
         Self::InvalidName,
         Self::InvalidPort,
@@ -68,8 +72,16 @@ impl Reason {
         Self::InvalidMeta,
         Self::TooLarge,
         Self::Taken,
+        Self::NotAllowed,
+        Self::OverQuota,
         Self::Refused,
     ];
+
+    /// Whether the object is well known and must not be registered. Nothing of it stays then; for every other
+    /// reason its last good value does, because what it should be now is not known.
+    pub fn withdraws(self) -> bool {
+        matches!(self, Self::NotAllowed | Self::OverQuota)
+    }
 
     /// The reason as a label.
     pub fn as_str(self) -> &'static str {
@@ -81,6 +93,8 @@ impl Reason {
             Self::InvalidMeta => "invalid_meta",
             Self::TooLarge => "too_large",
             Self::Taken => "taken",
+            Self::NotAllowed => "not_allowed",
+            Self::OverQuota => "over_quota",
             Self::Refused => "refused",
         }
     }

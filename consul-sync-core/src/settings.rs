@@ -19,6 +19,11 @@ pub struct Settings {
     pub brake: BrakeSettings,
     /// How often a refused record is tried again.
     pub retry: RetrySettings,
+    /// Whether services of one namespace of the source alone may hold a slot (fault N08). The namespace that holds
+    /// it keeps it for as long as a service of it claims it; a slot that nobody holds goes to the first claim by
+    /// [`Service::precedence`](crate::Service::precedence). Nothing is written before the source was listed once,
+    /// as who comes first is not known before. Default: no, claims share a slot.
+    pub exclusive: bool,
 }
 
 /// Which operations may be carried out. A pure filter on what the diff says.

@@ -5,12 +5,14 @@
 mod arbitrary;
 mod build;
 pub mod conformance;
+mod json;
 mod layout;
 mod sink;
 mod table;
 
 pub use arbitrary::{any_history, any_service};
 pub use build::{instance, service};
+pub use json::any_damage;
 pub use layout::{MemoryLayout, MemoryRecord};
 pub use sink::{Fault, MemorySink};
 pub use table::{ScriptedSource, TableSource};

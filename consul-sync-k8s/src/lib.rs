@@ -8,6 +8,7 @@
 //! | watch | lists and follows one kind of object, and stands what goes wrong with that | all of it |
 //! | [`slim`] | decodes what is used of an object, so that one bad field spoils one object | none |
 //! | [`Index`] | holds all objects, and says which services changed | none |
+//! | quota | lets the oldest services of a namespace through, as many as it may have | none |
 //! | [`translate`] | says what service follows from some objects | none |
 //!
 //! [`Rights`] and [`preflight`] say what must be granted for it; [`owner`] reads the identity of the cluster.
@@ -43,6 +44,7 @@ mod annotations;
 mod identity;
 mod index;
 mod preflight;
+mod quota;
 mod rights;
 mod selector;
 mod settings;
@@ -59,6 +61,9 @@ pub use index::{Change, Index, Update, Work};
 pub use preflight::preflight;
 pub use rights::{Right, Rights, Subject, Verb};
 pub use selector::{InvalidSelector, Selector};
-pub use settings::{ConsulNamespaces, ExportSettings, InvalidNodePorts, Needs, NodePorts};
+pub use settings::{
+    ConsulNamespaces, ExportSettings, InvalidNameRule, InvalidNodePorts, NameRule, NameRules,
+    Needs, NodePorts,
+};
 pub use source::KubeSource;
 pub use watch::WatchSettings;

@@ -1,11 +1,13 @@
 //! What is exported from a cluster, and how.
 
 mod consul_namespaces;
+mod name_rules;
 mod node_ports;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, num::NonZeroUsize};
 
 pub use consul_namespaces::ConsulNamespaces;
+pub use name_rules::{InvalidNameRule, NameRule, NameRules};
 pub use node_ports::{InvalidNodePorts, NodePorts};
 
 use crate::Selector;
@@ -47,6 +49,10 @@ pub struct ExportSettings {
     pub prefix: String,
     /// Whether `-` and the namespace stand after the name of a Service. Default: no.
     pub namespace_suffix: bool,
+    /// Which names the services of which namespaces may have, those of annotations included. Default: any.
+    pub name_rules: NameRules,
+    /// How many services of one namespace are exported at most, the oldest ones. Default: any number.
+    pub services_per_namespace: Option<NonZeroUsize>,
     /// The first tag of every service; empty for none. Default: `k8s`.
     pub tag: String,
     /// Whether Services of type ClusterIP are exported. Default: yes.
@@ -98,6 +104,8 @@ impl Default for ExportSettings {
             service_selector: Selector::default(),
             prefix: String::new(),
             namespace_suffix: false,
+            name_rules: NameRules::default(),
+            services_per_namespace: None,
             tag: "k8s".to_owned(),
             cluster_ip: true,
             load_balancer_endpoints: false,

@@ -11,6 +11,7 @@ use kube::Client;
 
 use crate::{
     Change, ExportSettings, Index, Update, WatchSettings,
+    quota::Quota,
     rights::Scope,
     slim::{EndpointSliceBody, IngressBody, Kind, NamespaceBody, NodeBody, Object, ServiceBody},
     watch::watch,
@@ -109,6 +110,7 @@ impl Source for KubeSource {
             watches_nodes: false,
             updates: self.updates(),
             index: Index::new(Arc::clone(&self.settings)),
+            quota: self.settings.services_per_namespace.map(Quota::new),
             events: VecDeque::from([Ok(Event::RelistStarted)]),
         };
         stream::unfold(listing, |mut listing| async move {
@@ -134,6 +136,7 @@ struct Listing {
     watches_nodes: bool,
     updates: SelectAll<Updates>,
     index: Index,
+    quota: Option<Quota>,
     events: VecDeque<Result<Event<Key, Arc<Service>>, SourceError>>,
 }
 
@@ -151,7 +154,13 @@ impl Listing {
                         let nodes = self.source.of::<NodeBody>(&Scope::Everywhere, None);
                         self.updates.push(nodes);
                     }
-                    self.events.extend(self.index.drain().into_iter().map(Ok));
+                    let mut events = self.index.drain();
+                    if let Some(quota) = &mut self.quota {
+                        for event in std::mem::take(&mut events) {
+                            quota.take(event, &mut events);
+                        }
+                    }
+                    self.events.extend(events.into_iter().map(Ok));
                 }
                 Err(error) => return Some(Err(error)),
             }

@@ -9,7 +9,7 @@ use std::{
 
 use consul_sync_consul::{NodeName, Ports, Secret, ServerAddress};
 use consul_sync_core::{Orphans, Owner, Policy};
-use consul_sync_k8s::{NodePorts, Selector, Subject};
+use consul_sync_k8s::{NameRule, NodePorts, Selector, Subject};
 
 use crate::settings::Election;
 
@@ -170,6 +170,12 @@ pub(crate) fn orphans(text: &str) -> Result<Orphans, String> {
 pub(crate) fn selector(text: &str) -> Result<Selector, String> {
     text.parse()
         .map_err(|error| format!("expected labels such as team=a,!internal: {error}"))
+}
+
+/// A rule for names.
+pub(crate) fn name_rule(text: &str) -> Result<NameRule, String> {
+    text.parse()
+        .map_err(|_| "expected NAMESPACE=PATTERN, such as shop=web-*".to_owned())
 }
 
 /// At which addresses ports of nodes are reached.

@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use consul_sync_consul::Lock;
+use consul_sync_consul::{ConsulSink, Lock};
 use consul_sync_core::{AdapterError, Driver};
 use tokio::{
     pin, select,
     sync::{oneshot, watch},
     time::{sleep, timeout},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     admin::Admin,
@@ -149,6 +149,7 @@ async fn work(
         node = %sink.node(),
         "synchronising"
     );
+    let leftovers = tell_of_leftovers(sink.clone());
     let mut driver = Driver::new(source, sink)
         .settings(settings.sync.clone())
         .observer(Arc::new(reporter));
@@ -180,9 +181,25 @@ async fn work(
             lock.run(handing_over).await;
         }
     };
-    // The narration ends with the driver, whose status it follows.
+    // The narration ends with the driver, whose status it follows. Nobody waits for the look at what is left behind.
+    let looking = tokio::spawn(leftovers);
     tokio::join!(driving, electing, telling);
+    looking.abort();
     Ok(())
+}
+
+/// Tells once of registrations that nobody looks after, if the node or the owner had another name before.
+async fn tell_of_leftovers(sink: ConsulSink) {
+    match consul_sync_consul::leftovers(&sink).await {
+        Ok(found) => {
+            for left in &found {
+                warn!("{}", wire::leftovers(&sink, left));
+            }
+        }
+        Err(error) => {
+            debug!(error = %Chain(&error), "cannot look for registrations of an earlier node or owner");
+        }
+    }
 }
 
 /// Something that is needed before the engine can start, for as long as it takes to get it.

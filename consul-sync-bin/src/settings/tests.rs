@@ -85,6 +85,8 @@ fn every_switch_of_the_export_can_be_turned() {
             ("service-selector", "!internal"),
             ("name-prefix", "eu-"),
             ("namespace-suffix", "true"),
+            ("allow-names", "a=*,*=*-{namespace}"),
+            ("max-services-per-namespace", "7"),
             ("tag", ""),
             ("cluster-ip", "false"),
             ("load-balancer-endpoints", "true"),
@@ -108,6 +110,11 @@ fn every_switch_of_the_export_can_be_turned() {
         service_selector: "!internal".parse().unwrap(),
         prefix: "eu-".to_owned(),
         namespace_suffix: true,
+        name_rules: ["a=*", "*=*-{namespace}"]
+            .map(|rule| rule.parse().unwrap())
+            .into_iter()
+            .collect(),
+        services_per_namespace: std::num::NonZeroUsize::new(7),
         tag: String::new(),
         cluster_ip: false,
         load_balancer_endpoints: true,

@@ -18,6 +18,7 @@ mod outage;
 mod program;
 mod rights;
 mod servers;
+mod tenants;
 #[path = "../support/until.rs"]
 mod until;
 mod world;

@@ -12,21 +12,37 @@ pub(crate) struct World<'a>(pub(crate) &'a Client);
 impl World<'_> {
     /// A ClusterIP Service on port 80 whose pods have these addresses, all ready.
     pub(crate) async fn web(&self, name: &str, addresses: &[&str]) {
+        self.web_of(NAMESPACE, name, addresses).await;
+    }
+
+    /// The same in a namespace of its own, which is made.
+    pub(crate) async fn web_of_tenant(&self, namespace: &str, name: &str, addresses: &[&str]) {
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": { "name": namespace },
+        });
+        self.create("/api/v1/namespaces", &object).await;
+        self.web_of(namespace, name, addresses).await;
+    }
+
+    async fn web_of(&self, namespace: &str, name: &str, addresses: &[&str]) {
         let service = json!({
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": { "name": name },
             "spec": { "clusterIP": "None", "ports": [{ "name": "http", "port": 80, "targetPort": 8080 }] },
         });
-        self.create(&services(), &service).await;
-        self.create(&slices(), &slice(name, addresses)).await;
+        self.create(&services(namespace), &service).await;
+        self.create(&slices(namespace), &slice(name, addresses))
+            .await;
     }
 
     /// The pods of a Service from now on.
     pub(crate) async fn scale(&self, name: &str, addresses: &[&str]) {
         let change = json!({ "endpoints": slice(name, addresses)["endpoints"] });
         self.0
-            .merge(&format!("{}/{name}-1", slices()), &change)
+            .merge(&format!("{}/{name}-1", slices(NAMESPACE)), &change)
             .await
             .unwrap()
             .success()
@@ -34,9 +50,14 @@ impl World<'_> {
     }
 
     pub(crate) async fn annotate(&self, name: &str, key: &str, value: &str) {
+        self.annotate_of(NAMESPACE, name, key, value).await;
+    }
+
+    /// The same for a Service of another namespace.
+    pub(crate) async fn annotate_of(&self, namespace: &str, name: &str, key: &str, value: &str) {
         let change = json!({ "metadata": { "annotations": { format!("consul.hashicorp.com/{key}"): value } } });
         self.0
-            .merge(&format!("{}/{name}", services()), &change)
+            .merge(&format!("{}/{name}", services(namespace)), &change)
             .await
             .unwrap()
             .success()
@@ -46,13 +67,13 @@ impl World<'_> {
     /// A Service and its pods.
     pub(crate) async fn delete(&self, name: &str) {
         self.0
-            .delete(&format!("{}/{name}", services()))
+            .delete(&format!("{}/{name}", services(NAMESPACE)))
             .await
             .unwrap()
             .success()
             .unwrap();
         self.0
-            .delete(&format!("{}/{name}-1", slices()))
+            .delete(&format!("{}/{name}-1", slices(NAMESPACE)))
             .await
             .unwrap()
             .success()
@@ -64,12 +85,12 @@ impl World<'_> {
     }
 }
 
-fn services() -> String {
-    format!("/api/v1/namespaces/{NAMESPACE}/services")
+fn services(namespace: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/services")
 }
 
-fn slices() -> String {
-    format!("/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices")
+fn slices(namespace: &str) -> String {
+    format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")
 }
 
 fn slice(name: &str, addresses: &[&str]) -> Value {

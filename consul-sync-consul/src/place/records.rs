@@ -1,6 +1,6 @@
 //! The registrations of a slot: the union of the instances of all services that claim it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use consul_sync_core::{
     Address, Check, Instance, Placed, Reason, Record, RecordId, Rejection, Service,
@@ -54,7 +54,7 @@ pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<
     candidates.sort_by(|a, b| a.rank().cmp(&b.rank()));
 
     let mut parts = Parts::new(placement, claims);
-    let mut records: Vec<Arc<Registration>> = Vec::with_capacity(candidates.len());
+    let mut placed: Vec<(Arc<Registration>, &Candidate<'_>)> = Vec::with_capacity(candidates.len());
     let mut refused: BTreeMap<usize, Refused> = BTreeMap::new();
     let mut address = String::new();
     let mut previous: Option<&Candidate<'_>> = None;
@@ -65,7 +65,10 @@ pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<
             Some(previous) if previous.instance.identity() == candidate.instance.identity() => {
                 if previous.port == candidate.port {
                     if previous.claim != candidate.claim {
-                        note(&mut refused, candidate, previous.service);
+                        note(&mut refused, candidate, || {
+                            let holder = &previous.service.key;
+                            format!("{candidate} is already registered for {holder}")
+                        });
                     }
                     continue;
                 }
@@ -84,18 +87,29 @@ pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<
             ids::plain(name, &address)
         };
         if let Some(id) = id {
-            records.push(
-                placement
-                    .known
-                    .share(candidate.registration(id, &mut parts)),
-            );
+            let record = candidate.registration(id, &mut parts);
+            placed.push((placement.known.share(record), candidate));
         }
     }
-    // Only two addresses whose hashes begin alike share an ID; the order before was total, so the first stays.
-    records.sort_by(|a, b| a.id().cmp(b.id()));
-    records.dedup_by(|a, b| a.id() == b.id());
+    // Two addresses whose hashes begin alike share an ID (fault O06). The earlier claim holds it; within one claim
+    // the address that comes first, as the order before was total.
+    placed.sort_by(|(a, of), (b, than)| {
+        let by_hash = ids::hash(a.id()).cmp(ids::hash(b.id()));
+        by_hash.then(of.claim.cmp(&than.claim))
+    });
+    placed.dedup_by(|(loser, of), (winner, holder)| {
+        let is_taken = ids::hash(loser.id()) == ids::hash(winner.id());
+        if is_taken {
+            note(&mut refused, of, || {
+                let (id, key) = (winner.id(), &holder.service.key);
+                format!("{of} gets the service ID {id}, which {holder} of {key} has")
+            });
+        }
+        is_taken
+    });
+    placed.sort_by(|(a, _), (b, _)| a.id().cmp(b.id()));
     Placed {
-        records,
+        records: placed.into_iter().map(|(record, _)| record).collect(),
         refused: refused
             .into_iter()
             .map(|(claim, refused)| (claims[claim].key.clone(), refused.into()))
@@ -103,20 +117,15 @@ pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<
     }
 }
 
-fn note(refused: &mut BTreeMap<usize, Refused>, loser: &Candidate<'_>, winner: &Service) {
+fn note(
+    refused: &mut BTreeMap<usize, Refused>,
+    loser: &Candidate<'_>,
+    text: impl FnOnce() -> String,
+) {
     let refused = refused.entry(loser.claim).or_default();
     refused.count += 1;
     if refused.count == 1 {
-        let Candidate {
-            instance,
-            port,
-            service,
-            ..
-        } = loser;
-        refused.first = format!(
-            "{} port {port} of {} is already registered for {}",
-            instance.address, service.name, winner.key
-        );
+        refused.first = text();
     }
 }
 
@@ -174,6 +183,18 @@ impl Candidate<'_> {
     }
 }
 
+impl fmt::Display for Candidate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            instance,
+            port,
+            service,
+            ..
+        } = self;
+        write!(f, "{} port {port} of {}", instance.address, service.name)
+    }
+}
+
 // === impl Parts ===
 
 impl Parts {
@@ -220,5 +241,7 @@ impl From<Refused> for Rejection {
     }
 }
 
+#[cfg(test)]
+mod collisions;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use consul_sync_core::{Address, Instance, Meta, Reason, Rejection, Service, Slot};
 
-use crate::registration::OWNER_META;
+use crate::registration::{MARKS, OWNER_META};
 
 /// The longest service name, in bytes.
 const NAME: usize = 255;
@@ -159,6 +159,13 @@ fn check_pairs(meta: &Meta) -> Result<(), Rejection> {
                 format!("begins with {RESERVED:?}, which consul keeps for itself"),
             );
         }
+        // The owner's own key is overruled where it is written.
+        if key.starts_with(MARKS) && key.as_ref() != OWNER_META {
+            return refuse(
+                key,
+                format!("begins with {MARKS:?}, which is for the marks of synchronisers"),
+            );
+        }
         if value.len() > VALUE {
             return refuse(
                 key,
@@ -262,6 +269,7 @@ mod tests {
             ("a.b", "x"),
             ("ü", "x"),
             ("consul-x", "x"),
+            ("external-sync-format", "2"),
             (key.as_str(), "x"),
             ("a", long.as_str()),
         ] {

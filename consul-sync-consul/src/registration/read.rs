@@ -19,9 +19,16 @@ const UNIQUE_META: &str = "external-k8s-ref-name";
 /// The text of the slot of a name. Consul folds the case of names.
 pub(crate) fn slot_of(namespace: Option<&str>, name: &str) -> String {
     match namespace {
-        Some(namespace) => format!("{}/{}", namespace.to_lowercase(), name.to_lowercase()),
-        None => name.to_lowercase(),
+        Some(namespace) => format!("{}/{}", fold(namespace), fold(name)),
+        None => fold(name),
     }
+}
+
+/// A name as Consul folds it: character by character, each to one. A whole text would be folded otherwise where a
+/// letter depends on its place, as a sigma at the end of a word does, or becomes two, as a capital I with a dot does.
+pub(crate) fn fold(name: &str) -> String {
+    let lower = |c: char| c.to_lowercase().next().unwrap_or(c);
+    name.chars().map(lower).collect()
 }
 
 // === impl Registration ===

@@ -66,7 +66,12 @@ impl Inner {
 
     /// A listing of the node's instances.
     pub(crate) fn node_request(&self) -> Request {
-        let path = ["catalog", "node-services", self.settings.node.as_str()];
+        self.node_request_of(self.settings.node.as_str())
+    }
+
+    /// A listing of the instances of any node.
+    pub(crate) fn node_request_of(&self, node: &str) -> Request {
+        let path = ["catalog", "node-services", node];
         let request = Request::get(&path).consistent().patient(6);
         self.client
             .scoped(request)

@@ -230,5 +230,5 @@ impl Check {
 
 /// The form in which Consul compares names and IDs.
 pub(super) fn folded(name: &str) -> String {
-    name.to_lowercase()
+    crate::registration::fold(name)
 }

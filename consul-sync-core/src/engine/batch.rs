@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Engine, Notice, compare, compare::Comparison};
+use super::{Engine, Notice, compare, compare::Comparison, exclusive::Holder};
 use crate::{Cost, HeldRecord, Layout, Op, Reason, Record, Rejection, Slot, Standing};
 
 /// Operations for one call of [`Sink::apply`](crate::Sink::apply), within the layout's limits.
@@ -61,7 +61,7 @@ impl<L: Layout> Engine<L> {
     ///
     /// Deletes join only a batch that leaves no slot uncompared: by then the brake knows how many are wanted.
     pub fn next_batch(&mut self, now: Duration) -> Option<Batch<L::Record>> {
-        if !self.actual.listing.is_listed() {
+        if !self.actual.listing.is_listed() || self.awaits_claims() {
             return None;
         }
         for slot in self.quarantine.due(now) {
@@ -115,7 +115,8 @@ impl<L: Layout> Engine<L> {
             self.note(&slot, &found);
             let surplus = self.deletable(&slot, &found);
             self.hold(&slot, Deletes::of(&surplus));
-            if surplus.len() < found.difference.surplus.len() {
+            let is_vacant = found.holder.as_ref().is_some_and(Holder::is_absent);
+            if surplus.len() < found.difference.surplus.len() || is_vacant {
                 self.kept.insert(slot.clone());
             } else {
                 self.kept.remove(&slot);
@@ -254,6 +255,7 @@ impl<L: Layout> Engine<L> {
             set_or_remove(&mut self.refused, slot, found.refused.clone());
         }
         self.actual.know(slot, &found.desired);
+        self.remember_holder(slot, found.holder.as_ref());
     }
 
     fn hold(&mut self, slot: &Slot, deletes: Deletes) {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Engine, diff::Difference, diff::difference};
+use super::{Engine, diff::Difference, diff::difference, exclusive::Holder};
 use crate::{
     Action, Deletion, HeldRecord, Key, Layout, Op, Policy, Record, Rejection, Slot, Standing,
     op::Authority,
@@ -17,13 +17,16 @@ pub(super) struct Comparison<R: Record> {
     pub(super) difference: Difference<R>,
     /// Claims that had no place beside the others.
     pub(super) refused: Vec<(Key, Rejection)>,
+    /// Who holds the slot, where one namespace alone may.
+    pub(super) holder: Option<Holder>,
 }
 
 impl<L: Layout> Engine<L> {
     /// Compares one slot. Cost: O(its claims' instances + its records).
     pub(super) fn compare(&self, slot: &Slot, now: Duration) -> Comparison<L::Record> {
-        let claims = self.desired.claims(slot);
-        let placed = self.layout.records(slot, &claims);
+        let admission = self.admit(slot);
+        let mut placed = self.layout.records(slot, &admission.claims);
+        placed.refused.extend(admission.refused);
         let held = self.actual.held(slot);
         let mut difference = difference(slot, &placed.records, held, self.settings.orphans);
         let policy = self.settings.policy;
@@ -46,6 +49,7 @@ impl<L: Layout> Engine<L> {
             desired: placed.records,
             difference,
             refused: placed.refused,
+            holder: admission.holder,
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::listing::Listing;
-use crate::{Key, Rejection, Service, Slot};
+use crate::{Key, Reason, Rejection, Service, Slot};
 
 /// Services as the source wants them, with the last good value of those it rejects.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub(crate) struct Desired {
     services: BTreeMap<Key, Entry>,
     claims: BTreeMap<Slot, BTreeSet<Key>>,
     rejected: BTreeMap<Key, Rejected>,
+    /// How many of these there are of each reason.
+    reasons: BTreeMap<Reason, usize>,
     /// Namespaces of keys that are rejected and have no last good value, counted.
     unknown: BTreeMap<Arc<str>, usize>,
     /// Whether `unknown` lost a namespace since somebody asked.
@@ -32,6 +34,8 @@ struct Entry {
 struct Rejected {
     rejection: Rejection,
     seen: u32,
+    /// Whether `unknown` counts it.
+    is_unknown: bool,
 }
 
 /// Slots whose claims changed by one event: none, one, or two when a service moves.
@@ -90,15 +94,36 @@ impl Desired {
 
     /// The key exists and cannot be used; its last good value stays. Returns whether that is news.
     pub(crate) fn reject(&mut self, key: Key, rejection: Rejection) -> bool {
-        let seen = self.listing.generation();
-        if !self.services.contains_key(&key) && !self.rejected.contains_key(&key) {
+        let is_unknown = !self.services.contains_key(&key);
+        let known = self.rejected.get(&key);
+        if is_unknown && !known.is_some_and(|known| known.is_unknown) {
             *self.unknown.entry(Arc::clone(key.namespace())).or_default() += 1;
         }
-        let is_news = self
-            .rejected
-            .get(&key)
-            .is_none_or(|known| known.rejection != rejection);
-        self.rejected.insert(key, Rejected { rejection, seen });
+        self.note_rejection(key, rejection, is_unknown)
+    }
+
+    /// The key exists and must not be registered; nothing of it stays. Returns the slot that lost its claim, and
+    /// whether the rejection is news.
+    pub(crate) fn withdraw(&mut self, key: Key, rejection: Rejection) -> (Option<Slot>, bool) {
+        if self.rejected.get(&key).is_some_and(|r| r.is_unknown) {
+            self.forget_rejection(&key);
+        }
+        let left = self.remove_value(&key);
+        (left, self.note_rejection(key, rejection, false))
+    }
+
+    fn note_rejection(&mut self, key: Key, rejection: Rejection, is_unknown: bool) -> bool {
+        let seen = self.listing.generation();
+        let known = self.rejected.get(&key);
+        let is_news = known.is_none_or(|known| known.rejection != rejection);
+        let rejected = Rejected {
+            rejection,
+            seen,
+            is_unknown,
+        };
+        *self.reasons.entry(rejected.rejection.reason()).or_default() += 1;
+        let before = self.rejected.insert(key, rejected);
+        self.uncount(before.as_ref());
         is_news
     }
 
@@ -173,6 +198,12 @@ impl Desired {
         self.rejected.iter().map(|(key, r)| (key, &r.rejection))
     }
 
+    /// How many keys are rejected, by reason.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = (Reason, usize)> {
+        let reasons = self.reasons.iter().map(|(reason, count)| (*reason, *count));
+        reasons.filter(|(_, count)| *count > 0)
+    }
+
     /// Whether the key is rejected.
     pub(crate) fn is_rejected(&self, key: &Key) -> bool {
         self.rejected.contains_key(key)
@@ -203,9 +234,17 @@ impl Desired {
         Some(entry.slot)
     }
 
+    fn uncount(&mut self, rejected: Option<&Rejected>) {
+        let reason = rejected.map(|rejected| rejected.rejection.reason());
+        if let Some(count) = reason.and_then(|reason| self.reasons.get_mut(&reason)) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
     fn forget_rejection(&mut self, key: &Key) {
-        if self.rejected.remove(key).is_some()
-            && !self.services.contains_key(key)
+        let rejected = self.rejected.remove(key);
+        self.uncount(rejected.as_ref());
+        if rejected.is_some_and(|rejected| rejected.is_unknown)
             && let Some(count) = self.unknown.get_mut(key.namespace())
         {
             *count -= 1;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{Engine, Notice, slots::Meanwhile};
-use crate::{Event, Held, Key, Layout, Record, Service, Side, Slot};
+use crate::{Event, Held, Key, Layout, Record, Rejection, Service, Side, Slot};
 
 impl<L: Layout> Engine<L> {
     /// Takes an event of the desired side. Cost: O(instances of that service).
@@ -21,11 +21,7 @@ impl<L: Layout> Engine<L> {
                 }
                 self.touch_kept();
             }
-            Event::Rejected(key, rejection) => {
-                if self.desired.reject(key.clone(), rejection.clone()) {
-                    self.notices.push(Notice::Rejected(key, rejection));
-                }
-            }
+            Event::Rejected(key, rejection) => self.reject(key, rejection, now),
             Event::RelistDone => {
                 if self.desired.listing.finish() {
                     for (key, slot) in self.desired.sweep() {
@@ -119,11 +115,23 @@ impl<L: Layout> Engine<L> {
                 }
                 self.touch_kept();
             }
-            Err(rejection) => {
-                if self.desired.reject(key.clone(), rejection.clone()) {
-                    self.notices.push(Notice::Rejected(key.clone(), rejection));
-                }
+            Err(rejection) => self.reject(key.clone(), rejection, now),
+        }
+    }
+
+    fn reject(&mut self, key: Key, rejection: Rejection, now: Duration) {
+        let is_news = if rejection.reason().withdraws() {
+            let (left, is_news) = self.desired.withdraw(key.clone(), rejection.clone());
+            if let Some(slot) = left {
+                self.left(&slot, &key, now);
             }
+            self.touch_kept();
+            is_news
+        } else {
+            self.desired.reject(key.clone(), rejection.clone())
+        };
+        if is_news {
+            self.notices.push(Notice::Rejected(key, rejection));
         }
     }
 

@@ -12,6 +12,7 @@ mod faulty_sink;
 mod in_flight;
 mod laws;
 mod listing;
+mod names;
 mod order;
 mod rules;
 mod told;

@@ -16,6 +16,8 @@ pub(crate) struct Told {
     services: BTreeMap<Key, Service>,
     /// The keys that the listing under way has shown.
     listed: Option<BTreeSet<Key>>,
+    /// Whether one namespace alone holds a slot: then nobody else's claims want anything there.
+    pub(crate) exclusive: bool,
 }
 
 impl Told {
@@ -29,7 +31,12 @@ impl Told {
             Event::Removed(key) => {
                 self.services.remove(key);
             }
-            Event::Rejected(key, _) => self.list(key),
+            Event::Rejected(key, rejection) => {
+                self.list(key);
+                if rejection.reason().withdraws() {
+                    self.services.remove(key);
+                }
+            }
             Event::RelistDone => {
                 if let Some(listed) = self.listed.take() {
                     self.services.retain(|key, _| listed.contains(key));
@@ -59,6 +66,12 @@ impl Told {
                 .into_iter()
                 .flat_map(|held| &held.records)
         };
+        if self.exclusive {
+            let origins: BTreeSet<String> = held()
+                .filter_map(|held| held.record.origin().map(str::to_owned))
+                .collect();
+            claims.retain(|claim| origins.contains(&**claim.key.namespace()));
+        }
         let is_blocked = |record: &MemoryRecord| {
             held().any(|held| held.record.id() == record.id() && held.standing == Standing::Foreign)
         };

@@ -38,6 +38,8 @@ pub(crate) fn unbraked() -> Settings {
 impl World {
     /// An engine that has listed the sink and not yet the source.
     pub(crate) fn new(sink: &MemorySink, settings: Settings) -> Self {
+        let mut told = Told::default();
+        told.exclusive = settings.exclusive;
         let mut world = Self {
             engine: Engine::new(sink.clone(), settings),
             events: sink.watch(),
@@ -45,7 +47,7 @@ impl World {
             now: Duration::ZERO,
             deletes: 0,
             unclear: BTreeSet::new(),
-            told: Told::default(),
+            told,
             turns: 0,
         };
         world.take_sink_events();

@@ -44,14 +44,14 @@ impl Index {
         events
     }
 
-    /// Something the reader knows: the first service, or that there is none.
+    /// Something the reader knows: of the first service, or that there is none.
     fn sign_of_life(&self) -> Events {
-        let mut records = self.records.iter();
-        match records.find_map(|(key, record)| record.said.as_ref().map(|said| (key, said))) {
-            Some((key, said)) => vec![Event::Upserted(key.clone(), Arc::clone(said))],
-            None if self.records.values().any(Record::is_known) => Vec::new(),
-            None => vec![Event::RelistStarted, Event::RelistDone],
+        let mut events = Events::new();
+        match self.records.iter().find(|(_, record)| record.is_known()) {
+            Some((key, _)) => self.repeat(key.clone(), &mut events),
+            None => events.extend([Event::RelistStarted, Event::RelistDone]),
         }
+        events
     }
 
     fn changes(&mut self) -> Events {
@@ -119,6 +119,9 @@ impl Index {
             }
             Desired::Rejected(rejection) => {
                 let record = self.records.entry(key.clone()).or_default();
+                if rejection.reason().withdraws() {
+                    record.said = None;
+                }
                 if listing || record.rejected.as_ref() != Some(&rejection) {
                     record.rejected = Some(rejection.clone());
                     events.push(Event::Rejected(key, rejection));

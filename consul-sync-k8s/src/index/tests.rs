@@ -1,5 +1,7 @@
+mod damage;
 mod faults;
 mod laws;
+mod names;
 mod work;
 mod world;
 

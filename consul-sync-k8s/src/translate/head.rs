@@ -198,6 +198,13 @@ fn name(
             format!("{origin} has {length} characters, 1 to {MAX_NAME} can be registered");
         return Err(Rejection::new(Reason::InvalidName, message));
     }
+    if !settings.name_rules.allow(key.namespace(), &name) {
+        let message = format!(
+            "{origin}: no rule allows namespace {} the name {name:?}",
+            key.namespace()
+        );
+        return Err(Rejection::new(Reason::NotAllowed, message));
+    }
     ServiceName::new(name)
         .map_err(|problem| Rejection::new(Reason::InvalidName, format!("{origin}: {problem}")))
 }

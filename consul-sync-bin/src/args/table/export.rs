@@ -1,6 +1,6 @@
 //! Which Services are registered, and as what.
 
-use consul_sync_k8s::{NodePorts, Selector};
+use consul_sync_k8s::{NameRule, NodePorts, Selector};
 
 use crate::args::{
     setting::{Section, Setting},
@@ -56,6 +56,23 @@ pub(crate) static NAMESPACE_SUFFIX: Setting<bool> = Setting::switch("namespace-s
     "Whether a dash and the Kubernetes namespace follow the name in Consul.\nWithout it, Services of one name in two \
      namespaces become instances of one service in Consul.",
 );
+
+pub(crate) static ALLOW_NAMES: Setting<NameRule> = Setting::many("allow-names", "NAMESPACE=PATTERN", value::name_rule)
+    .default_note("any name")
+    .help(
+        Section::Export,
+        "Names in Consul that the Services of a Kubernetes namespace may have.\nMay be given more than once or with \
+         commas; * is any namespace, or any text in a name, and {namespace} in a name is the namespace: shop=web, \
+         '*=*-{namespace}'. Once one is given, a Service with another name is rejected, whether it has its name from \
+         an annotation or not, and what was registered for it is deleted.",
+    );
+
+pub(crate) static MAX_SERVICES_PER_NAMESPACE: Setting<usize> =
+    Setting::one("max-services-per-namespace", "COUNT", value::count).default("0").help(
+        Section::Export,
+        "Number of Services of one Kubernetes namespace that are registered at most; 0 is any.\nThe oldest ones hold the \
+         places. The others are rejected, and registered when a place gets free.",
+    );
 
 pub(crate) static TAG: Setting<String> =
     Setting::one("tag", "TEXT", value::any).default("k8s").help(

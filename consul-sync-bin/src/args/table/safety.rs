@@ -17,6 +17,13 @@ pub(crate) static OWNER: Setting<Owner> = Setting::one("owner", "NAME", value::o
          share one. With another mark than before, what the old one registered is somebody else's.",
     );
 
+pub(crate) static EXCLUSIVE_NAMES: Setting<bool> = Setting::switch("exclusive-names", false).help(
+    Section::Safety,
+    "Whether a name in Consul is held by the Services of one Kubernetes namespace alone.\nThe namespace whose instances are \
+     registered under it keeps it until none of its Services claims it. A free name goes to the oldest Service. Others \
+     are rejected. Otherwise all Services that claim a name share it.",
+);
+
 pub(crate) static POLICY: Setting<Policy> = Setting::one("policy", "POLICY", value::policy).default("sync").help(
     Section::Safety,
     "What may be written: sync, upsert-only or create-only.\nsync creates, updates and deletes; upsert-only never deletes; \

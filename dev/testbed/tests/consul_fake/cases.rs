@@ -199,6 +199,22 @@ fn folding() -> Vec<Step> {
         )]),
         Step::deregister(json!({ "Node": "~N1", "ServiceID": "~WEB-2" })),
     ]);
+    // Letter by letter, each to one: a sigma at a word's end is as any other, and a capital I with a dot is an i.
+    for (id, name) in [
+        ("~ΑΣ", "~ασ"),
+        ("~ας", "~x"),
+        ("~ασ", "~y"),
+        ("~İ", "~i"),
+        ("~I", "~z"),
+        ("~É", "~é"),
+        ("~é", "~z"),
+    ] {
+        let instance = json!({ "ID": id, "Service": name });
+        steps.push(Step::txn(vec![service("set", "~n1", instance)]));
+    }
+    for id in ["~ασ", "~ας", "~i", "~é"] {
+        steps.push(Step::txn(vec![service("get", "~n1", json!({ "ID": id }))]));
+    }
     steps
 }
 
