@@ -11,13 +11,15 @@ SEEDS ?= 100000
 TRIALS ?= 100
 SEED ?= 1
 KIND ?=
+# Sequences of `make fakes`, for each version of each server
+SEQUENCES ?= 1000
 # Extra arguments of `cargo test`, as in: make test ARGS='-p consul-sync-core'
 ARGS ?=
 # Which guards, as in: make guards GUARDS=core
 GUARDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: sim soak help demo test guards reliability servers lint clean-servers
+.PHONY: fakes sim soak help demo test guards reliability servers lint clean-servers
 
 help: ## Show this list
 	@echo 'usage: make TARGET'
@@ -48,6 +50,11 @@ sim: ## Run 100,000 seeds of the simulation (SEEDS=n for another number)
 
 soak: ## Real servers, real faults: 100 trials of each kind (TRIALS=n KIND=consul_killed SEED=n)
 	@SOAK_TRIALS=$(TRIALS) SOAK_SEED=$(SEED) dev/test --workspace --all-features --test soak -- --nocapture $(KIND)
+
+fakes: ## Hold the servers in memory against the real ones over 1,000 random sequences (SEQUENCES=n for another number)
+	@dev/servers/build
+	CONSUL_FAKE_SEQUENCES=$(SEQUENCES) KUBE_FAKE_SEQUENCES=$(SEQUENCES) cargo test -p consul-sync-testbed \
+	  --test consul_fake --test kube_fake -- --nocapture random
 
 lint: ## Check formatting, lints and documentation
 	cargo fmt --all -- --check

@@ -6,6 +6,8 @@ use std::fmt::{self, Write};
 use futures::future::{join, join_all};
 use serde_json::{Map, Value};
 
+use super::coverage::Coverage;
+use super::random::Turn;
 use super::side::{Seen, Side};
 use super::step::Step;
 
@@ -15,6 +17,8 @@ const UNMOVED: &str = "15ms";
 const MOVED: &str = "20s";
 /// Differences that are told of one sequence; the rest mostly follow from the first.
 const TOLD: usize = 4;
+/// After how many turns of a long sequence everything is read.
+const WHOLE: usize = 50;
 /// How much of a request's body is shown.
 const SHOWN: usize = 600;
 
@@ -24,6 +28,8 @@ pub(crate) struct Pair {
     fake: Side,
     sequences: usize,
     views: bool,
+    /// What was answered how often.
+    pub(crate) coverage: Coverage,
 }
 
 /// Where the fake is wrong.
@@ -56,6 +62,7 @@ impl Pair {
             fake,
             sequences: 0,
             views: true,
+            coverage: Coverage::default(),
         }
     }
 
@@ -75,35 +82,44 @@ impl Pair {
         self.run_as(&prefix, steps).await
     }
 
-    /// Runs `steps` under `prefix`.
+    /// Runs `steps` under `prefix`, and reads everything after each write.
     pub(crate) async fn run_as(&mut self, prefix: &str, steps: &[Step]) -> Result<(), Differences> {
-        self.real.forget();
-        self.fake.forget();
-        let views = self.views && !respells(steps);
-        let mut run = Run {
-            pair: self,
-            prefix,
-            looks: looks(views),
-            at: 0,
-            found: Differences::default(),
-        };
-        // What was there before is step 0, whatever its indexes.
-        let mut last = run.look().await;
-        run.make_views().await;
+        let views = self.views && !steps.iter().any(respells);
+        let (mut run, mut last) = Run::start(self, prefix, views).await;
         for step in steps {
             run.at += 1;
             run.compare(step).await;
             if step.writes() {
-                let now = run.look().await;
-                run.block(&last).await;
-                last = now;
+                let all = run.all();
+                run.look_around(&all, &mut last).await;
             }
         }
-        if run.found.0.is_empty() {
-            Ok(())
-        } else {
-            Err(run.found)
+        run.end()
+    }
+
+    /// Runs a long sequence under a prefix of its own. What is read after a write is the turn's choice; everything is
+    /// read now and then and at the end. Stops at the first difference, and says at which turn it was.
+    pub(crate) async fn run_long(&mut self, turns: &[Turn]) -> Result<(), (usize, Differences)> {
+        self.sequences += 1;
+        let prefix = format!("s{}-", self.sequences);
+        let views = self.views && !turns.iter().any(|turn| respells(&turn.step));
+        let (mut run, mut last) = Run::start(self, &prefix, views).await;
+        for turn in turns {
+            run.at += 1;
+            run.compare(&turn.step).await;
+            let all = run.all();
+            if run.at == turns.len() || run.at.is_multiple_of(WHOLE) {
+                run.look_around(&all, &mut last).await;
+            } else if turn.step.writes() {
+                let some: Vec<usize> = turn.looks.iter().map(|look| look % all.len()).collect();
+                run.look_around(&some, &mut last).await;
+            }
+            if !run.found.0.is_empty() {
+                break;
+            }
         }
+        let at = run.at;
+        run.end().map_err(|differences| (at, differences))
     }
 }
 
@@ -118,13 +134,60 @@ struct Run<'a> {
     found: Differences,
 }
 
-impl Run<'_> {
-    /// Reads everything, first what leaves something behind.
-    async fn look(&mut self) -> Vec<Indexes> {
+impl<'a> Run<'a> {
+    /// What was there before is old, whatever its indexes.
+    async fn start(pair: &'a mut Pair, prefix: &'a str, views: bool) -> (Self, Vec<Indexes>) {
+        pair.real.forget(prefix);
+        pair.fake.forget(prefix);
+        let mut run = Self {
+            pair,
+            prefix,
+            looks: looks(views),
+            at: 0,
+            found: Differences::default(),
+        };
+        let all = run.all();
+        let last = run.look(&all).await;
+        run.make_views().await;
+        run.pair.real.begin();
+        run.pair.fake.begin();
+        (run, last)
+    }
+
+    fn end(self) -> Result<(), Differences> {
+        if self.found.0.is_empty() {
+            Ok(())
+        } else {
+            Err(self.found)
+        }
+    }
+
+    /// All that can be looked at.
+    fn all(&self) -> Vec<usize> {
+        (0..self.looks.len()).collect()
+    }
+
+    /// Looks at these, plain and blocking past the indexes that each had last.
+    async fn look_around(&mut self, which: &[usize], last: &mut [Indexes]) {
+        let mut which = which.to_vec();
+        // What writes comes first in the list.
+        which.sort_unstable();
+        which.dedup();
+        let now = self.look(&which).await;
+        let before: Vec<_> = which.iter().map(|at| (*at, last[*at])).collect();
+        self.block(&before).await;
+        for (at, now) in which.into_iter().zip(now) {
+            last[at] = now;
+        }
+    }
+
+    /// Reads these, first what leaves something behind.
+    async fn look(&mut self, which: &[usize]) -> Vec<Indexes> {
         let (real, fake, prefix) = (&self.pair.real, &self.pair.fake, self.prefix);
-        let requests: Vec<_> = self.looks.iter().map(Look::step).collect();
+        let looks: Vec<_> = which.iter().map(|at| &self.looks[*at]).collect();
+        let requests: Vec<_> = looks.iter().map(|look| look.step()).collect();
         let ask = |request| join(real.send(request, prefix), fake.send(request, prefix));
-        let of_ui = self.looks.iter().take_while(|look| look.writes()).count();
+        let of_ui = looks.iter().take_while(|look| look.writes()).count();
         let mut answers = Vec::with_capacity(requests.len());
         for request in &requests[..of_ui] {
             answers.push(ask(request).await);
@@ -154,12 +217,11 @@ impl Run<'_> {
         }
     }
 
-    /// Reads everything again, blocking past the indexes from before the step.
-    async fn block(&mut self, last: &[Indexes]) {
-        let asked: Vec<_> = self
-            .looks
+    /// Reads these again, blocking past the indexes from before the step.
+    async fn block(&mut self, before: &[(usize, Indexes)]) {
+        let asked: Vec<_> = before
             .iter()
-            .zip(last)
+            .map(|(at, indexes)| (&self.looks[*at], indexes))
             .filter(|(look, _)| look.blocking)
             .collect();
         let (fake, prefix) = (&self.pair.fake, self.prefix);
@@ -196,8 +258,9 @@ impl Run<'_> {
     }
 
     fn judge(&mut self, step: &Step, real: Seen, fake: Seen) {
-        let real = self.pair.real.normalised(real, &step.path, self.at);
-        let fake = self.pair.fake.normalised(fake, &step.path, self.at);
+        self.pair.coverage.note(step, &real, self.prefix);
+        let real = self.pair.real.normalised(real, &step.path);
+        let fake = self.pair.fake.normalised(fake, &step.path);
         if real == fake {
             return;
         }
@@ -330,11 +393,8 @@ fn looks(views: bool) -> Vec<Look> {
 
 /// Whether a node or an instance changes case: a view then keeps both spellings, which the fake
 /// does not copy.
-fn respells(steps: &[Step]) -> bool {
-    let respelled = |step: &Step| {
-        ["\"~N1\"", "\"~WEB-1\""]
-            .iter()
-            .any(|name| step.text().contains(name))
-    };
-    steps.iter().any(respelled)
+fn respells(step: &Step) -> bool {
+    ["\"~N1\"", "\"~WEB-1\""]
+        .iter()
+        .any(|name| step.text().contains(name))
 }

@@ -128,21 +128,23 @@ pub(crate) fn queries() -> Vec<Step> {
     steps
 }
 
+/// A transaction of about so many bytes: the prefix makes it a little longer.
+pub(crate) fn large(bytes: usize) -> Step {
+    let body = Value::from(vec![check(
+        "set",
+        json!({ "Node": "~n1", "CheckID": "~c", "Name": "c", "Output": "" }),
+    )]);
+    let mut text = body.to_string();
+    let padding = " ".repeat(bytes - text.len());
+    text.push_str(&padding);
+    Step::raw("/v1/txn", text)
+}
+
 pub(crate) fn limits() -> Vec<Step> {
     let sets = |count: usize| {
         (0..count)
             .map(|n| service("set", "~n1", web(&format!("~web-{n}"))))
             .collect()
-    };
-    let large = |bytes: usize| {
-        let body = Value::from(vec![check(
-            "set",
-            json!({ "Node": "~n1", "CheckID": "~c", "Name": "c", "Output": "" }),
-        )]);
-        let mut text = body.to_string();
-        let padding = " ".repeat(bytes - text.len());
-        text.push_str(&padding);
-        Step::raw("/v1/txn", text)
     };
     vec![
         Step::txn(sets(128)),

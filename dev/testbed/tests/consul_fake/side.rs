@@ -1,6 +1,6 @@
 //! One of the two servers, and its answers with everything taken out that is its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use http::Request;
@@ -28,11 +28,15 @@ pub(crate) struct Side {
     token: Option<String>,
     /// Its own node, which the other server has under another name.
     own: String,
+    /// What the names of the sequence begin with.
+    prefix: String,
     client: Client<HttpConnector, Full<Bytes>>,
-    /// Raft indexes and the steps that made them.
-    known: BTreeMap<u64, usize>,
     /// Sessions in the order in which they were made: `$1` stands for the first.
     sessions: Vec<String>,
+    /// Raft indexes, and what each is called: the numbers differ from server to server.
+    known: BTreeMap<u64, u64>,
+    /// How many were given a name; none while what was there before is looked at.
+    named: Option<u64>,
 }
 
 impl Side {
@@ -41,16 +45,25 @@ impl Side {
             base: base.to_owned(),
             token: token.map(str::to_owned),
             own: own.to_owned(),
+            prefix: String::new(),
             client: Client::builder(TokioExecutor::new()).build_http(),
             known: BTreeMap::new(),
             sessions: Vec::new(),
+            named: None,
         }
     }
 
-    /// Forgets which step made which index.
-    pub(crate) fn forget(&mut self) {
+    /// A sequence of this prefix begins. Forgets all indexes: until [`begin`](Self::begin) every index is an old one, and all old ones are alike.
+    pub(crate) fn forget(&mut self, prefix: &str) {
+        prefix.clone_into(&mut self.prefix);
         self.known.clear();
         self.sessions.clear();
+        self.named = None;
+    }
+
+    /// From now on each index that is new has a name of its own.
+    pub(crate) fn begin(&mut self) {
+        self.named = Some(0);
     }
 
     /// Waits until the server has written what it writes about itself: no index moves for a while.
@@ -90,6 +103,18 @@ impl Side {
     }
 
     async fn exchange(&self, step: &Step, path: &str, body: String) -> Seen {
+        let answer = self.try_exchange(step, path, body).await;
+        answer.expect("the server answers whole")
+    }
+
+    /// Sends a read and returns its answer, or nothing where the connection broke.
+    pub(crate) async fn try_read(&self, path: &str, prefix: &str) -> Option<Seen> {
+        let path = path.replace('~', prefix);
+        self.try_exchange(&Step::get(""), &path, String::new())
+            .await
+    }
+
+    async fn try_exchange(&self, step: &Step, path: &str, body: String) -> Option<Seen> {
         let mut request = Request::builder()
             .method(step.method)
             .uri(format!("{}{path}", self.base));
@@ -102,17 +127,9 @@ impl Side {
         let request = request
             .body(Full::new(Bytes::from(body)))
             .expect("the step is a request");
-        let answer = self
-            .client
-            .request(request)
-            .await
-            .expect("the server answers");
+        let answer = self.client.request(request).await.ok()?;
         let (head, body) = answer.into_parts();
-        let body = body
-            .collect()
-            .await
-            .expect("the answer is whole")
-            .to_bytes();
+        let body = body.collect().await.ok()?.to_bytes();
         let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         let body = match header("content-encoding") {
             Some("gzip") => gunzipped(&body),
@@ -142,12 +159,12 @@ impl Side {
             .collect();
         let body = serde_json::from_slice(&body)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
-        Seen {
+        Some(Seen {
             status: head.status.as_u16(),
             headers,
             body,
             index,
-        }
+        })
     }
 
     /// Makes symbolic indexes numbers.
@@ -191,47 +208,76 @@ impl Side {
     }
 
     /// Takes out of `seen` what is this server's own.
-    pub(crate) fn normalised(&mut self, mut seen: Seen, path: &str, step: usize) -> Seen {
+    pub(crate) fn normalised(&mut self, mut seen: Seen, path: &str) -> Seen {
         if path.starts_with("/v1/session/create")
             && let Some(id) = seen.body["ID"].as_str()
         {
             self.sessions.push(id.to_owned());
         }
         sessions(&mut seen.body, &self.sessions);
+        // How a server indents decides whether a body of this size is worth compressing.
+        if (300..1_500).contains(&seen.body.to_string().len()) {
+            seen.headers.remove("content-encoding");
+        }
         without_own(&mut seen.body, &self.own, path);
+        without_others(&mut seen.body, &self.prefix, path);
         about_itself(&mut seen.body, path);
-        self.indexes(&mut seen.body, step);
+        let mut indexes: BTreeSet<u64> = seen.index.into_iter().collect();
+        each_index(&mut seen.body, &mut |index| {
+            indexes.insert(*index);
+        });
+        for index in indexes {
+            self.name(index);
+        }
+        each_index(&mut seen.body, &mut |index| *index = self.name(*index));
         texts(&mut seen.body, &self.own);
         if let Some(index) = seen.index.take() {
-            let label = self.label(index, step).to_string();
-            seen.headers.insert("x-consul-index".to_owned(), label);
+            let name = self.name(index).to_string();
+            seen.headers.insert("x-consul-index".to_owned(), name);
         }
         seen
     }
 
-    fn indexes(&mut self, value: &mut Value, step: usize) {
-        match value {
-            Value::Array(items) => items.iter_mut().for_each(|item| self.indexes(item, step)),
-            Value::Object(fields) => {
-                for (key, value) in fields {
-                    match (key.as_str(), value.as_u64()) {
-                        ("CreateIndex" | "ModifyIndex", Some(index)) => {
-                            *value = self.label(index, step).into();
-                        }
-                        _ => self.indexes(value, step),
+    /// What an index is called: by how many new ones were seen before it, and by how many of those are lower. So two
+    /// servers agree only where the same indexes are equal and stand in the same order.
+    ///
+    /// Index 1 stands for "nothing yet" and means the same everywhere.
+    fn name(&mut self, index: u64) -> u64 {
+        if index <= 1 {
+            return u64::MAX;
+        }
+        if let Some(name) = self.known.get(&index) {
+            return *name;
+        }
+        let name = match &mut self.named {
+            None => 0,
+            Some(named) => {
+                *named += 1;
+                let lower = self.known.range(..index).filter(|(_, name)| **name > 0);
+                *named * 10_000 + lower.count() as u64
+            }
+        };
+        self.known.insert(index, name);
+        name
+    }
+}
+
+/// Every raft index in a body.
+fn each_index(value: &mut Value, at: &mut impl FnMut(&mut u64)) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| each_index(item, at)),
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match (key.as_str(), value.as_u64()) {
+                    ("CreateIndex" | "ModifyIndex", Some(mut index)) => {
+                        at(&mut index);
+                        *value = index.into();
                     }
+                    _ => each_index(value, at),
                 }
             }
-            _ => {}
         }
-    }
-
-    /// Index 1 stands for "nothing yet" and means the same everywhere.
-    fn label(&mut self, index: u64, step: usize) -> usize {
-        if index <= 1 {
-            return usize::MAX;
-        }
-        *self.known.entry(index).or_insert(step)
+        _ => {}
     }
 }
 
@@ -262,9 +308,27 @@ fn without_own(body: &mut Value, own: &str, path: &str) {
     }
 }
 
+/// What other sequences left behind: where one of them failed, the two servers differ in it for ever.
+fn without_others(body: &mut Value, prefix: &str, path: &str) {
+    match body {
+        Value::Array(entries) if !path.starts_with("/v1/internal/acl/") => {
+            entries.retain(|entry| {
+                let node = entry["Node"]
+                    .as_str()
+                    .or_else(|| entry["Node"]["Node"].as_str());
+                node.is_none_or(|node| node.starts_with(prefix))
+            });
+        }
+        Value::Object(services) if path.starts_with("/v1/catalog/services") => {
+            services.retain(|name, _| name.starts_with(prefix));
+        }
+        _ => {}
+    }
+}
+
 /// Of what a server says about itself and about a token, only what has to be alike.
 fn about_itself(body: &mut Value, path: &str) {
-    match path {
+    match path.split('?').next().unwrap_or_default() {
         "/v1/agent/self" if body.is_object() => {
             let config = &body["Config"];
             let kept = ["Datacenter", "PrimaryDatacenter", "Server", "Version"];
