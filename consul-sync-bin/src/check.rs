@@ -1,7 +1,7 @@
 //! Whether `run` could work, as people and programs read it.
 //!
 //! # JSON
-//! One object: `format` (1), `ok`, and `checks[]`, each with `side` (`kubernetes`, `consul`), `state` (`ok`, `failed`), `message` and `fix` (`null` where there is nothing to do). Fields are added in later versions and never
+//! One object: `format` (1), `ok`, and `checks[]`, each with `side` (`kubernetes`, `consul`), `state` (`ok`, `warning`, `failed`), `message` and `fix` (`null` where there is nothing to do). Fields are added in later versions and never
 //! change their meaning within one `format`.
 
 use std::{fmt::Write, time::Duration};
@@ -42,6 +42,8 @@ pub(crate) enum Side {
 pub(crate) enum State {
     /// As it should be.
     Ok,
+    /// `run` can work; something that may come needs more.
+    Warning,
     /// `run` could not work like this.
     Failed,
 }
@@ -160,6 +162,7 @@ impl State {
     fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Warning => "warn",
             Self::Failed => "FAILED",
         }
     }
@@ -167,6 +170,7 @@ impl State {
     fn style(self) -> Style {
         match self {
             Self::Ok => AnsiColor::Green.on_default(),
+            Self::Warning => AnsiColor::Yellow.on_default(),
             Self::Failed => AnsiColor::Red.on_default().bold(),
         }
     }
@@ -221,6 +225,25 @@ mod tests {
     #[test]
     fn json_is_what_the_documentation_says() {
         insta::assert_snapshot!(mixed().json().unwrap());
+    }
+
+    #[test]
+    fn a_warning_fails_nothing_and_says_what_to_do() {
+        let rule = "add {resources: [\"nodes\"], verbs: [\"list\"]} to a ClusterRole";
+        let warning = finding(
+            Side::Kubernetes,
+            State::Warning,
+            "list nodes: not allowed",
+            Some(rule),
+        );
+        let findings = Findings(vec![warning]);
+        assert!(findings.is_ok());
+        let text = plain(&findings);
+        assert!(
+            text.contains("  warn    list nodes: not allowed\n          add {resources:"),
+            "{text}"
+        );
+        assert!(text.contains("All is well"), "{text}");
     }
 
     #[test]

@@ -213,7 +213,11 @@ pub(crate) fn leftovers(sink: &ConsulSink, left: &Leftovers) -> String {
 fn finding(side: Side, good: bool, message: String, fix: Option<String>) -> Finding {
     Finding {
         side,
-        state: if good { State::Ok } else { State::Failed },
+        state: match (good, &fix) {
+            (true, None) => State::Ok,
+            (true, Some(_)) => State::Warning,
+            (false, _) => State::Failed,
+        },
         message,
         fix,
     }

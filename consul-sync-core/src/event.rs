@@ -6,7 +6,8 @@ use crate::Rejection;
 ///
 /// # Contract
 /// - A key's value is always whole; the latest one holds. Events may be repeated.
-/// - The read behind a listing starts after [`Event::RelistStarted`] was taken from the stream.
+/// - The read behind a sink's listing starts after [`Event::RelistStarted`] was taken from the stream. A source's may
+///   be older: what changed since follows it.
 /// - [`Event::RelistDone`] is sent only when the listing was complete and authoritative. A stream that
 ///   lost track sends [`Event::RelistStarted`] again, without a `RelistDone` before it.
 #[derive(Clone, Debug, PartialEq, Eq)]

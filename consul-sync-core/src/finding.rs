@@ -13,7 +13,7 @@ pub struct Finding {
     pub good: bool,
     /// What was looked at, and what was seen.
     pub message: String,
-    /// What to do about it.
+    /// What to do about it. With what is good: what to do before something is used that is not used yet.
     pub remedy: Option<String>,
 }
 
@@ -31,6 +31,15 @@ impl Finding {
     pub fn bad(message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             good: false,
+            message: message.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+
+    /// It is good for now; something that may come needs more, and this gives it.
+    pub fn hint(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            good: true,
             message: message.into(),
             remedy: Some(remedy.into()),
         }

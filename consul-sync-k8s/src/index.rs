@@ -90,6 +90,8 @@ pub struct Index {
     phase: Phase,
     /// Whether the reader is to be told something, be it known already: a kind that failed works again.
     recovered: bool,
+    /// What became unreadable and is told by no service.
+    problems: Vec<Rejection>,
     work: Work,
 }
 
@@ -152,6 +154,7 @@ impl Index {
             waiting: BTreeSet::new(),
             phase: Phase::Fresh,
             recovered: false,
+            problems: Vec::new(),
             work: Work::default(),
         }
     }
@@ -232,6 +235,12 @@ impl Index {
         all.filter(|rejection| rejection.reason() == consul_sync_core::Reason::Undecodable)
     }
 
+    /// Nodes, Ingresses and Namespaces that could not be decoded since the last call, each once for each reason: a
+    /// service may not show it, since the last good state is used, or none is known to be concerned.
+    pub fn take_problems(&mut self) -> Vec<Rejection> {
+        std::mem::take(&mut self.problems)
+    }
+
     /// How much was done so far.
     pub fn work(&self) -> Work {
         self.work
@@ -278,6 +287,8 @@ impl Index {
         let new = B::digest(self, object, old);
         if old != Some(&new) {
             B::moved(self, &key, old, Some(&new));
+            let problem = B::problem(&new).filter(|now| old.and_then(B::problem) != Some(*now));
+            self.problems.extend(problem.cloned());
         }
         store.insert(key, &object.metadata, new);
     }

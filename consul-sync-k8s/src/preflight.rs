@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::{
     ExportSettings, Verb,
     rights::{Right, Rights},
+    slim::{Kind, NodeBody},
     watch::{Asked, Problem},
 };
 
@@ -22,18 +23,21 @@ const OLDEST: u32 = 21;
 /// Looks at the API server, its version, and each right that the settings need. `identity`: whether the owner is to
 /// be read from the cluster. Nothing is changed, and nothing is tried again.
 ///
+/// Nodes are not watched before the first NodePort Service that is exported comes up, so a missing right to them is
+/// good with a remedy: a [hint](Finding::hint).
+///
 /// # Examples
 /// ```
 /// use consul_sync_k8s::{ExportSettings, Verb, preflight, testing::FakeCluster};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let cluster = FakeCluster::new();
-/// cluster.deny(Verb::Watch, "nodes");
+/// cluster.deny(Verb::Watch, "services");
 /// let findings = preflight(&cluster.client(), &ExportSettings::default(), true).await;
 /// let bad: Vec<_> = findings.iter().filter(|finding| !finding.good).collect();
 /// assert_eq!(bad.len(), 1);
 /// assert_eq!(
 ///     bad[0].remedy.as_deref(),
-///     Some(r#"add {apiGroups: [""], resources: ["nodes"], verbs: ["watch"]} to a ClusterRole"#)
+///     Some(r#"add {apiGroups: [""], resources: ["services"], verbs: ["watch"]} to a ClusterRole"#)
 /// );
 /// # }
 /// ```
@@ -135,10 +139,13 @@ async fn allowed(client: &Client, right: &Right) -> Finding {
                 "" => String::new(),
                 reason => format!(" ({reason})"),
             };
-            Finding::bad(
-                format!("{asked}: not allowed{reason}"),
-                format!("add {}", asked.rule()),
-            )
+            let message = format!("{asked}: not allowed{reason}");
+            let remedy = format!("add {}", asked.rule());
+            if right.resource == NodeBody::PLURAL {
+                let when = "needed from the first Service of type NodePort on that is exported; with node ports off, never";
+                return Finding::hint(format!("{message}; {when}"), remedy);
+            }
+            Finding::bad(message, remedy)
         }
         Err(remedy) => Finding::bad(format!("{asked}: cannot be found out"), remedy),
     }

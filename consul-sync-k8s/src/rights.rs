@@ -51,7 +51,7 @@ pub struct Right {
 /// let yaml = rights.to_yaml(&Subject::default());
 /// assert!(yaml.contains("kind: Role\n") && !yaml.contains("kind: ClusterRole\n"));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights {
     rights: Vec<Right>,
 }

@@ -149,6 +149,9 @@ impl Listing {
             match self.updates.next().await? {
                 Ok(update) => {
                     self.index.apply(update);
+                    for problem in self.index.take_problems() {
+                        tracing::warn!(reason = %problem, "an object cannot be read; what was known of it stays");
+                    }
                     if !self.watches_nodes && self.index.needs().nodes {
                         self.watches_nodes = true;
                         let nodes = self.source.of::<NodeBody>(&Scope::Everywhere, None);

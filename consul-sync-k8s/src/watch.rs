@@ -27,6 +27,7 @@
 //! | connection refused, or broken for 10 s | two listings: the server may come back with another past |
 //! | event that cannot be read, without a version, or of an older one | a listing |
 //! | 401, 403 | [`Change::Lost`], a report that names the rule to add, and new tries |
+//! | answer that is not whole | [`Change::Lost`], a report, and a listing |
 
 mod backoff;
 mod coroutine;
@@ -200,8 +201,8 @@ impl<B: Kind> Watcher<B> {
     }
 
     async fn not_listed(&mut self, problem: Problem) {
+        self.weakened(&problem).await;
         match (problem.verdict, self.manner) {
-            (Verdict::Denied, _) => self.emitter.emit(Ok(Change::Lost)).await,
             (Verdict::Gone, Manner::Pages) => {
                 tracing::debug!(
                     kind = B::KIND,
@@ -292,9 +293,7 @@ impl<B: Kind> Watcher<B> {
                     return;
                 }
                 Signal::Lost(Loss::Problem(problem)) => {
-                    if problem.verdict == Verdict::Denied {
-                        self.emitter.emit(Ok(Change::Lost)).await;
-                    }
+                    self.weakened(&problem).await;
                     // It was away, and may have come back with another past.
                     self.confirm |=
                         matches!(problem.verdict, Verdict::Refused | Verdict::Transient);
@@ -309,6 +308,13 @@ impl<B: Kind> Watcher<B> {
         let version = object.metadata.resource_version.as_deref().and_then(number);
         if let (Some(highest), Some(version)) = (self.highest.get_mut(at), version) {
             *highest = (*highest).max(Some(version));
+        }
+    }
+
+    /// Whoever reads a report that weakens needs a complete listing after it, so the kind is lost with it.
+    async fn weakened(&mut self, problem: &Problem) {
+        if problem.error.kind().weakens() {
+            self.emitter.emit(Ok(Change::Lost)).await;
         }
     }
 

@@ -1,5 +1,9 @@
 //! The Kubernetes source as a whole: from objects in a cluster to services, through every fault that spans kinds.
 
+#[path = "kube_source/collapse.rs"]
+mod collapse;
+#[path = "kube_source/conformance.rs"]
+mod conformance;
 #[path = "kube_source/faults.rs"]
 mod faults;
 #[path = "kube_source/told.rs"]
@@ -232,6 +236,21 @@ async fn the_preflight_names_what_is_missing_and_how_to_add_it() {
         Some(
             r#"add {apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["watch"]} to a Role in namespace shop"#
         )
+    );
+    // Nodes matter to NodePort Services alone.
+    let cluster = FakeCluster::new();
+    cluster.deny(Verb::List, "nodes");
+    let findings = preflight(&cluster.client(), &ExportSettings::default(), true).await;
+    assert!(findings.iter().all(|finding| finding.good), "{findings:?}");
+    let hints: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.remedy.is_some())
+        .collect();
+    assert_eq!(hints.len(), 1, "{findings:?}");
+    assert!(
+        hints[0]
+            .message
+            .starts_with("list nodes: not allowed; needed from the first Service of type NodePort")
     );
     for fault in [
         Fault::Hang,

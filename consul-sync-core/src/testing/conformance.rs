@@ -1,12 +1,18 @@
-//! What every sink must do, whatever is behind it. Run it on an empty destination.
+//! What every sink and every source must do, whatever is behind it.
+
+mod source;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::StreamExt;
 
+pub use source::{
+    Disturbance, Report, Rule, Violation, World, check_histories, check_source, source,
+};
+
 use crate::{Engine, Event, Held, Outcome, Record, Service, Settings, Sink, Slot, Standing};
 
-/// Fails with the name of the first rule that the sink breaks.
+/// Fails with the name of the first rule that the sink breaks. Run it on an empty destination.
 ///
 /// # Panics
 /// When a rule is broken: the message names the rule and what was answered.

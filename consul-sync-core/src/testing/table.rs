@@ -11,7 +11,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 
-use crate::{Event, Key, Service, Source, SourceError};
+use crate::{ErrorKind, Event, Key, Rejection, Service, Source, SourceError};
 
 type Item = Result<Event<Key, Arc<Service>>, SourceError>;
 
@@ -30,8 +30,10 @@ pub struct TableSource {
 
 #[derive(Debug, Default)]
 struct State {
-    services: BTreeMap<Key, Arc<Service>>,
+    services: BTreeMap<Key, Result<Arc<Service>, Rejection>>,
     watchers: Vec<UnboundedSender<Item>>,
+    /// While it is out of reach: what is told instead of what is there.
+    away: Option<(ErrorKind, String)>,
 }
 
 impl TableSource {
@@ -40,8 +42,15 @@ impl TableSource {
         let service = Arc::new(service);
         let mut state = self.lock();
         let key = service.key.clone();
-        state.services.insert(key.clone(), Arc::clone(&service));
+        state.services.insert(key.clone(), Ok(Arc::clone(&service)));
         state.send(&Event::Upserted(key, service));
+    }
+
+    /// Makes a service one that is there and cannot be used.
+    pub fn reject(&self, key: &Key, rejection: Rejection) {
+        let mut state = self.lock();
+        state.services.insert(key.clone(), Err(rejection.clone()));
+        state.send(&Event::Rejected(key.clone(), rejection));
     }
 
     /// Removes a service.
@@ -51,9 +60,22 @@ impl TableSource {
         state.send(&Event::Removed(key.clone()));
     }
 
+    /// Puts the table out of reach until [`TableSource::relist`]: whoever watches, and whoever begins to, is told
+    /// this error, and nothing of what changes.
+    pub fn lose(&self, kind: ErrorKind, message: &str) {
+        let mut state = self.lock();
+        state.away = Some((kind, message.to_owned()));
+        let watchers = &mut state.watchers;
+        watchers.retain(|watcher| {
+            let error = SourceError::new(kind, message);
+            watcher.unbounded_send(Err(error)).is_ok()
+        });
+    }
+
     /// Lists everything again to whoever watches.
     pub fn relist(&self) {
         let mut state = self.lock();
+        state.away = None;
         for event in state.listing() {
             state.send(&event);
         }
@@ -80,14 +102,20 @@ impl TableSource {
 impl State {
     fn listing(&self) -> Vec<Event<Key, Arc<Service>>> {
         let services = self.services.iter();
-        let upserts = services.map(|(key, s)| Event::Upserted(key.clone(), Arc::clone(s)));
+        let mentions = services.map(|(key, service)| match service {
+            Ok(service) => Event::Upserted(key.clone(), Arc::clone(service)),
+            Err(rejection) => Event::Rejected(key.clone(), rejection.clone()),
+        });
         std::iter::once(Event::RelistStarted)
-            .chain(upserts)
+            .chain(mentions)
             .chain([Event::RelistDone])
             .collect()
     }
 
     fn send(&mut self, event: &Event<Key, Arc<Service>>) {
+        if self.away.is_some() {
+            return;
+        }
         self.watchers
             .retain(|watcher| watcher.unbounded_send(Ok(event.clone())).is_ok());
     }
@@ -101,9 +129,16 @@ impl Source for TableSource {
     fn watch(&self) -> BoxStream<'static, Item> {
         let (sender, receiver) = unbounded();
         let mut state = self.lock();
-        for event in state.listing() {
+        let items: Vec<Item> = match &state.away {
+            None => state.listing().into_iter().map(Ok).collect(),
+            Some((kind, message)) => vec![
+                Ok(Event::RelistStarted),
+                Err(SourceError::new(*kind, message.as_str())),
+            ],
+        };
+        for item in items {
             // The receiver is in this function: it cannot be gone.
-            let _ = sender.unbounded_send(Ok(event));
+            let _ = sender.unbounded_send(item);
         }
         state.watchers.push(sender);
         receiver.boxed()

@@ -15,6 +15,7 @@ mod listing;
 mod names;
 mod order;
 mod rules;
+mod source;
 mod told;
 mod work;
 mod world;

@@ -44,7 +44,7 @@ impl Index {
         events
     }
 
-    /// Something the reader knows: of the first service, or that there is none.
+    /// Something the reader knows, as it knows it: the first service, or that there is none.
     fn sign_of_life(&self) -> Events {
         let mut events = Events::new();
         match self.records.iter().find(|(_, record)| record.is_known()) {

@@ -33,6 +33,12 @@ pub(super) trait Tracked: Kind {
     /// What is kept of an object. `old` is what was kept under its name.
     fn digest(index: &mut Index, object: &Object<Self>, old: Option<&Self::Value>) -> Self::Value;
 
+    /// Why an object cannot be read, where no rejected service may tell it.
+    fn problem(value: &Self::Value) -> Option<&Rejection> {
+        let _ = value;
+        None
+    }
+
     /// Notes which services a change concerns.
     fn moved(index: &mut Index, key: &Key, old: Option<&Self::Value>, new: Option<&Self::Value>);
 }
@@ -158,6 +164,10 @@ impl Tracked for NodeBody {
         )
     }
 
+    fn problem(value: &Self::Value) -> Option<&Rejection> {
+        value.problem.as_ref()
+    }
+
     fn moved(index: &mut Index, key: &Key, _old: Option<&Self::Value>, _new: Option<&Self::Value>) {
         let services = index.by_node.get(key.name()).cloned().unwrap_or_default();
         for service in &services {
@@ -210,6 +220,10 @@ impl Tracked for IngressBody {
         }
     }
 
+    fn problem(value: &Self::Value) -> Option<&Rejection> {
+        value.body.as_ref().err()
+    }
+
     fn moved(index: &mut Index, key: &Key, old: Option<&Self::Value>, new: Option<&Self::Value>) {
         let before: Vec<_> = old
             .into_iter()
@@ -248,6 +262,10 @@ impl Tracked for NamespaceBody {
             Err(bad) => Err(undecodable(object, bad)),
         };
         LastGood::new(now, old)
+    }
+
+    fn problem(value: &Self::Value) -> Option<&Rejection> {
+        value.problem.as_ref()
     }
 
     fn moved(index: &mut Index, key: &Key, _old: Option<&Self::Value>, _new: Option<&Self::Value>) {

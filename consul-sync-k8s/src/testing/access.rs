@@ -41,6 +41,10 @@ impl Access {
         self.rules().granted = Some(rights.iter().cloned().collect());
     }
 
+    pub(super) fn grant_everything(&self) {
+        self.rules().granted = None;
+    }
+
     pub(super) fn deny(&self, verb: Verb, resource: &str) {
         self.rules()
             .denied

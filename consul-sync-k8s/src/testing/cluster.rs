@@ -241,6 +241,11 @@ impl FakeCluster {
         self.shared.access.grant_only(rights);
     }
 
+    /// Allows everything again, as at first, but what is [denied](Self::deny).
+    pub fn grant_everything(&self) {
+        self.shared.access.grant_everything();
+    }
+
     /// Gives a right back.
     pub fn allow(&self, verb: Verb, resource: &str) {
         self.shared.access.allow(verb, resource);

@@ -362,3 +362,39 @@ fn after_an_outage_something_is_said_even_when_nothing_changed() {
     empty.apply(Change::<slim::EndpointSlice>::Recovered);
     assert_eq!(empty.drain(), [Event::RelistStarted, Event::RelistDone]);
 }
+
+#[test]
+fn a_sign_of_life_leaves_a_rejected_service_rejected() {
+    let (mut index, mut reader) = web();
+    for name in ["a", "b"] {
+        index.apply(Change::Upserted(bad_service(name, 9)));
+    }
+    assert_eq!(reader.read(&mut index), ["!shop/a", "!shop/b"]);
+    index.apply(Change::<slim::Service>::Recovered);
+    assert_eq!(reader.read(&mut index), ["!shop/a"]);
+}
+
+#[test]
+fn fault_k14_an_undecodable_ingress_that_names_no_service_is_told_once() {
+    let (mut index, mut reader) = listed(all_kinds(), vec![cluster_ip("a")], vec![]);
+    let bad = |version: &str, spec: serde_json::Value| {
+        let metadata =
+            json!({"name": "i", "namespace": "shop", "uid": "u-i", "resourceVersion": version});
+        Change::<slim::Ingress>::Upserted(decode(json!({"metadata": metadata, "spec": spec})))
+    };
+    for version in ["1", "2"] {
+        index.apply(bad(version, json!("gone")));
+    }
+    assert_eq!(
+        reader.read(&mut index),
+        [] as [String; 0],
+        "no service shows it"
+    );
+    let told = index.take_problems();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].message().contains("Ingress shop/i"), "{told:?}");
+    assert!(index.take_problems().is_empty());
+    index.apply(Change::Upserted(ingress("i", 3, "a.example.com", "a")));
+    index.apply(bad("4", json!("gone")));
+    assert_eq!(index.take_problems().len(), 1, "bad again");
+}
