@@ -15,12 +15,14 @@ use std::{borrow::Cow, sync::Arc};
 
 use consul_sync_core::{Address, Meta, Owner, Record, RecordId, Slot, Standing};
 
+#[cfg(feature = "testing")]
+pub(crate) use self::read::fold;
 pub use self::{check::RegisteredCheck, ports::Ports};
 pub(crate) use self::{
     check::check_id,
     intern::Interner,
     known::Known,
-    read::{fold, scope_of, slot_of},
+    read::{scope_of, slot_of},
 };
 
 /// The meta key that carries the owner on every instance. Consul reserves keys that begin with `consul-`
