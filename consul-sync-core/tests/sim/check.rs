@@ -90,10 +90,8 @@ impl State {
             }
         }
         if is_deleting {
-            let (remaining, least) = (
-                self.oracle.remaining(&self.catalog),
-                self.oracle.loss.least(),
-            );
+            let remaining = self.oracle.remaining(&self.catalog);
+            let least = self.oracle.least(&self.catalog);
             if remaining < least {
                 let (vanishing, loss) = (&self.oracle.vanishing, &self.oracle.loss);
                 let message = format!(

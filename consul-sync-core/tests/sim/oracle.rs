@@ -54,6 +54,7 @@ pub(crate) struct Oracle {
     /// The process stands still until then.
     pub(crate) frozen: Option<Instant>,
     pub(crate) loss: Loss,
+    confirmed_at: Option<Instant>,
     stood_since: Option<Instant>,
 }
 
@@ -106,6 +107,7 @@ impl Oracle {
             concurrency,
             frozen: None,
             loss: Loss::new(brake.clone()),
+            confirmed_at: None,
             stood_since: None,
             brake,
         }
@@ -311,8 +313,9 @@ impl Oracle {
             {
                 owned += 1;
                 let desired = self.desired.get(slot);
-                // Nor does it look at a slot that is being written.
-                let desired = desired.filter(|_| !self.under_way.contains_key(slot));
+                // Nor does it look at a slot that is being written or must be read.
+                let is_unknown = self.under_way.contains_key(slot) || self.unclear.contains(slot);
+                let desired = desired.filter(|_| !is_unknown);
                 matched += usize::from(desired.is_some_and(|desired| desired.contains_key(id)));
             }
         }
@@ -355,8 +358,18 @@ impl Oracle {
 
     /// A person confirms the deletes that are held back.
     pub(crate) fn confirmed(&mut self, catalog: &Catalog) {
+        self.confirmed_at = Some(Instant::now());
         let (_, matched) = self.owned_and_matched(catalog);
         self.loss.confirmed(matched);
+    }
+
+    /// The fewest that must remain. What a person confirms is what is held back when the process hears it, and that may be
+    /// after what it is told in the same moment.
+    pub(crate) fn least(&mut self, catalog: &Catalog) -> usize {
+        if self.confirmed_at == Some(Instant::now()) {
+            self.confirmed(catalog);
+        }
+        self.loss.least()
     }
 
     pub(crate) fn broke(&mut self, rule: &str, what: impl std::fmt::Display) {
