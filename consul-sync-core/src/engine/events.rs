@@ -52,7 +52,11 @@ impl<L: Layout> Engine<L> {
                 let was_listed = self.actual.listing.is_listed();
                 if self.actual.listing.finish() {
                     for slot in self.actual.unseen() {
-                        self.observe(&slot, Held::empty());
+                        if self.actual.may_be_stale(&slot) {
+                            self.doubt(&slot);
+                        } else {
+                            self.observe(&slot, Held::empty());
+                        }
                     }
                     if !was_listed {
                         self.touch_all(now);

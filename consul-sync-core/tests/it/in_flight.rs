@@ -140,13 +140,16 @@ fn a_read_does_not_undo_what_an_event_showed_while_it_was_under_way() {
 #[test]
 fn a_read_that_nobody_asked_for_changes_nothing() {
     let sink = MemorySink::default();
-    let mut world = synced(&sink, tagged("one"));
-    world.upsert(tagged("two"));
-    let batch = world.engine.next_batch(world.now).expect("an update");
-    world.engine.read(&batch.ops()[0].slot, Held::empty());
+    let mut world = synced(&sink, service("default/web", ["10.0.0.1", "10.0.0.2"]));
+    world.upsert(service("default/web", ["10.0.0.1", "10.0.0.2", "10.0.0.3"]));
+    let batch = world.engine.next_batch(world.now).expect("a create");
+    let slot = batch.ops()[0].slot.clone();
+    world.engine.read(&slot, Held::empty());
+    assert_eq!(world.engine.status().owned, 2, "the slot is busy");
     world.carry_out(&batch);
+    world.engine.read(&slot, Held::empty());
+    assert_eq!(world.engine.status().owned, 3, "the slot is idle");
     assert!(world.engine.next_batch(world.now).is_none());
-    assert_eq!(world.engine.status().owned, 1);
 }
 
 #[test]
@@ -197,20 +200,17 @@ fn a_read_does_not_undo_what_a_listing_showed_while_it_was_under_way() {
 #[test]
 fn a_listing_does_not_undo_a_read_that_is_newer() {
     let sink = MemorySink::default();
-    let old = {
-        let before = synced(&sink, tagged("one"));
-        before.sink.contents()
-    };
     let mut world = synced(&sink, tagged("one"));
-    world.engine.sink_event(Event::RelistStarted, world.now);
-    // Shown in the listing, whose page is late; and in doubt for another reason.
-    sink.damage("web", "10.0.0.1");
     sink.inject([Fault::ApplyLost]);
     world.upsert(tagged("two"));
     let batch = world.engine.next_batch(world.now).expect("an update");
     world.carry_out(&batch);
+    // A listing begins, and its page, read now, is late.
+    world.engine.sink_event(Event::RelistStarted, world.now);
+    let page = sink.contents();
+    sink.damage("web", "10.0.0.1");
     world.read_doubtful();
-    for (slot, held) in old {
+    for (slot, held) in page {
         world
             .engine
             .sink_event(Event::Upserted(slot, held), world.now);
@@ -220,4 +220,22 @@ fn a_listing_does_not_undo_a_read_that_is_newer() {
     world.engine.sink_event(Event::RelistDone, world.now);
     world.pump();
     assert_eq!(world.ours(), world.wanted([&tagged("two")]));
+}
+
+#[test]
+fn a_listing_that_does_not_show_a_slot_does_not_undo_a_write_that_came_after_it() {
+    let sink = MemorySink::default();
+    let mut world = synced(&sink, service("default/web", ["10.0.0.1"]));
+    // Somebody empties the slot, a listing begins that does not show it, and then a create is written there.
+    sink.damage("web", "10.0.0.1");
+    world.engine.sink_event(Event::RelistStarted, world.now);
+    let scaled = service("default/web", ["10.0.0.1", "10.0.0.2"]);
+    world.upsert(scaled.clone());
+    let batch = world.engine.next_batch(world.now).expect("a create");
+    world.carry_out(&batch);
+    world.engine.sink_event(Event::RelistDone, world.now);
+    let again = world.engine.next_batch(world.now);
+    assert!(again.is_none(), "it is read first: {again:?}");
+    world.pump();
+    assert_eq!(world.ours(), world.wanted([&scaled]));
 }
