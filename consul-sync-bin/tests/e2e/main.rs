@@ -13,6 +13,7 @@ mod catalog;
 mod commands;
 mod election;
 mod life;
+mod narrowed;
 mod outage;
 #[path = "../support/program.rs"]
 mod program;
