@@ -235,4 +235,14 @@ mod tests {
         brake.observe(at(0), 1_000_000, 1_000_000);
         assert!(allows(&mut brake, 1_000_000, 0));
     }
+
+    #[test]
+    fn a_confirmation_holds_though_less_of_what_remains_is_wanted() {
+        let mut brake = brake(15, 10);
+        brake.observe(at(0), 100, 100);
+        assert!(!brake.allows(40, 60, 60));
+        brake.release(60);
+        brake.observe(at(1), 100, 20);
+        assert_eq!(brake.least(), 50, "of the sixty that a person left");
+    }
 }
