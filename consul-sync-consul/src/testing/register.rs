@@ -196,7 +196,7 @@ pub(super) fn run(store: &mut Store, index: u64, registration: Registration) -> 
             .set_check(index, check)
             .map_err(|why| format!("failed inserting check on node \"{at}\": {why}"))?;
     }
-    Ok(())
+    store.publishable()
 }
 
 /// What Consul refuses of a deregistration.
@@ -228,7 +228,7 @@ pub(super) fn pre_check_removal(
 }
 
 /// Runs a deregistration: an instance, else a check, else the whole node.
-pub(super) fn run_removal(store: &mut Store, index: u64, removal: &Deregistration) {
+pub(super) fn run_removal(store: &mut Store, index: u64, removal: &Deregistration) -> Written<()> {
     if !removal.service_id.is_empty() {
         store.remove_instance(index, &removal.node, &removal.service_id);
     } else if !removal.check_id.is_empty() {
@@ -236,6 +236,7 @@ pub(super) fn run_removal(store: &mut Store, index: u64, removal: &Deregistratio
     } else {
         store.remove_node(index, &removal.node);
     }
+    store.publishable()
 }
 
 /// Answer to a body that cannot be read.

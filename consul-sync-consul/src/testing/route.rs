@@ -1,7 +1,5 @@
 //! From a request to its answer: paths, methods, tokens, bodies.
 
-use std::convert::Infallible;
-
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request};
@@ -116,7 +114,10 @@ async fn answer(
         Endpoint::SessionCreate => session::create(shared, parts, &whole(body).await?),
         Endpoint::SessionRenew => session::renew(shared, parts, name),
         Endpoint::SessionDestroy => session::destroy(shared, parts, name),
-        Endpoint::Leader => Query::read(&parts.uri).map(|_| agent::leader(shared)),
+        Endpoint::Leader => {
+            Query::read(&parts.uri)?.reachable()?;
+            Ok(agent::leader(shared))
+        }
         Endpoint::TokenSelf => agent::token_self(shared, parts),
         Endpoint::Authorize => agent::authorize(shared, parts, &whole(body).await?),
         _ => agent::describe(shared, &access(shared, parts)?),
@@ -262,11 +263,10 @@ async fn removal(shared: &Shared, parts: &Parts, body: Incoming) -> Result<Answe
     let access = access(shared, parts)?;
     let mut state = shared.state();
     register::pre_check_removal(&state.store, &removal, &access).map_err(refusal)?;
-    let Ok(()) = write(shared, &mut state, |store, index| {
-        register::run_removal(store, index, &removal);
-        Ok::<(), Infallible>(())
+    let result = write(shared, &mut state, |store, index| {
+        register::run_removal(store, index, &removal)
     });
-    Ok(Answer::json(200, &true))
+    result.map(|()| Answer::json(200, &true)).map_err(refusal)
 }
 
 /// One raft entry.

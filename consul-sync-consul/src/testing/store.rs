@@ -80,6 +80,8 @@ pub(super) struct Change {
 /// Consul's words for a lookup by an empty name.
 pub(super) const MISSING_KEY: &str = "index error: object is missing a value for this index";
 
+const MISSING_SERVICE: &str = "Missing service registration";
+
 /// Failure of a write, in Consul's words.
 pub(super) type Written<T> = Result<T, String>;
 

@@ -221,6 +221,9 @@ pub(super) fn run(store: &mut Store, index: u64, ops: &[TxnOp], access: &Access)
         }
     }
     if errors.is_empty() {
+        store
+            .publishable()
+            .map_err(|what| vec![TxnError { at: 0, what }])?;
         Ok(results)
     } else {
         Err(errors)

@@ -5,7 +5,9 @@
 //! may see. So a query for a service that does not exist sleeps through the writes of others, which would wake the same
 //! query on the tables; and a token without rights sees an empty listing whose index never moves.
 //!
-//! Left out: on a real server a view outlives its token by some minutes and goes on showing what it last held.
+//! Left out: on a real server a view outlives its token by some minutes and goes on showing what it last held; and one of
+//! a name that is written in another case keeps both spellings of an instance, or, where the node or one of its own checks
+//! changes in the same entry, loses the instance until it is next written.
 
 use std::collections::HashMap;
 

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::super::model::{Check, Instance, Node, Pairs, folded};
-use super::{MISSING_KEY, Store, Table, Written};
+use super::{MISSING_KEY, MISSING_SERVICE, Store, Table, Written};
 
 const MISSING_NODE: &str = "Missing node registration";
-const MISSING_SERVICE: &str = "Missing service registration";
 const META_PAIRS: usize = 64;
 const META_KEY: usize = 128;
 const META_VALUE: usize = 512;

@@ -24,6 +24,10 @@ pub(crate) const CASES: &[Case] = &[
         folding,
     ),
     (
+        "an instance in another case stays while its check has the old one",
+        respelled,
+    ),
+    (
         "an instance under a new name leaves the old one's index",
         renamed,
     ),
@@ -215,6 +219,52 @@ fn folding() -> Vec<Step> {
     for id in ["~ασ", "~ας", "~i", "~é"] {
         steps.push(Step::txn(vec![service("get", "~n1", json!({ "ID": id }))]));
     }
+    steps
+}
+
+/// Consul cannot tell anyone of the check of an instance that went under another spelling.
+fn respelled() -> Vec<Step> {
+    let mut steps = world();
+    let again = || service("set", "~n1", json!({ "ID": "~WEB-1", "Service": "~web" }));
+    let node_check = |status: &str| check("set", readiness("~of-node", "", status));
+    steps.extend([
+        Step::txn(vec![again()]),
+        Step::deregister(json!({ "Node": "~n1", "ServiceID": "~web-1" })),
+        Step::deregister(json!({ "Node": "~n1", "ServiceID": "~WEB-1" })),
+        Step::txn(vec![
+            service("set", "~n1", web("~web-2")),
+            service("delete", "~n1", web("~web-1")),
+        ]),
+        // What changed on the node as a whole hides it, and so does an instance that is there again.
+        Step::txn(vec![
+            service("delete", "~n1", web("~web-1")),
+            service("set", "~n1", web("~web-1")),
+        ]),
+        Step::txn(vec![check(
+            "set",
+            readiness("~ns/web-1", "~WEB-1", "passing"),
+        )]),
+        Step::txn(vec![service("delete", "~n1", web("~WEB-1"))]),
+        Step::txn(vec![
+            again(),
+            check("set", readiness("~ns/web-1", "~web-1", "passing")),
+        ]),
+        Step::txn(vec![
+            service("delete", "~n1", web("~WEB-1")),
+            node_check("passing"),
+        ]),
+        Step::txn(vec![
+            again(),
+            check("set", readiness("~ns/web-1", "~web-1", "passing")),
+        ]),
+        Step::deregister(json!({ "Node": "~n1", "CheckID": "~ns/web-1" })),
+        Step::deregister(json!({ "Node": "~n1", "ServiceID": "~WEB-1" })),
+        Step::txn(vec![
+            again(),
+            check("set", readiness("~ns/web-1", "~web-1", "passing")),
+        ]),
+        Step::deregister(json!({ "Node": "~n1" })),
+    ]);
     steps
 }
 

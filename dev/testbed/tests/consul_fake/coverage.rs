@@ -70,6 +70,13 @@ impl Coverage {
         *self.0.entry((operation, outcome)).or_default() += 1;
     }
 
+    /// Adds what another run compared.
+    pub(crate) fn add(&mut self, other: Self) {
+        for (key, count) in other.0 {
+            *self.0.entry(key).or_default() += count;
+        }
+    }
+
     /// How often an operation was answered so.
     pub(crate) fn times(&self, operation: &str, outcome: &str) -> usize {
         let fits = |(name, how): &(String, String)| name == operation && how.starts_with(outcome);

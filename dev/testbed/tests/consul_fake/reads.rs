@@ -1,4 +1,4 @@
-//! Random reads as the adapters make them, and requests that are too large.
+//! Random reads as the adapters make them, and requests that are too large or no requests.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -98,11 +98,10 @@ fn consistency() -> impl Strategy<Value = &'static str> {
 fn held() -> impl Strategy<Value = &'static str> {
     prop_oneof![
         12 => Just(""),
-        2 => Just("index=0&wait=10ms"),
-        2 => Just("index=1&wait=10ms"),
-        2 => Just("index=99999999999&wait=10ms"),
-        1 => Just("index=1"),
-        1 => Just("wait=10ms"),
+        2 => Just("index=0&wait=3ms"),
+        2 => Just("index=1&wait=3ms"),
+        2 => Just("index=99999999999&wait=3ms"),
+        1 => Just("wait=3ms"),
         1 => prop_oneof![
             Just("index=wat"),
             Just("index=-1"),
@@ -136,4 +135,16 @@ pub(crate) fn too_much() -> impl Strategy<Value = Step> {
         (1..4096_usize).prop_map(|over| requests::large(512 * 1024 + over)),
         (1..4096_usize).prop_map(|under| requests::large(512 * 1024 - under)),
     ]
+}
+
+/// Transactions that are none.
+pub(crate) fn unreadable() -> impl Strategy<Value = Step> {
+    const BODIES: &[&str] = &[
+        "{",
+        r#"[{"Node": {}}]"#,
+        r#"[{"Service": {"Verb": "set", "Node": "~n1", "Service": {"ID": "~web-1", "Port": "80"}}}]"#,
+        r#"[{"Service": {"Verb": "set", "Node": "~n1", "Service": {"ID": "~web-1", "Wat": 1}}}]"#,
+        r#"[{"Check": {"Verb": 1}}]"#,
+    ];
+    prop::sample::select(BODIES).prop_map(|body| Step::raw("/v1/txn", body))
 }

@@ -118,6 +118,8 @@ pub(crate) fn queries() -> Vec<Step> {
         "/v1/health/node/~n1?filter=Status%3D%3D%22critical%22",
         "/v1/health/service/~web?filter=Service.ID%3D%3D%22~web-3%22",
         "/v1/health/service/~web?filter=Checks.Status%3D%3D%22critical%22",
+        "/v1/status/leader?dc=dc1",
+        "/v1/status/leader?dc=nowhere",
         "/v1/health/state/critical",
         "/v1/health/state/any",
         "/v1/health/state/",

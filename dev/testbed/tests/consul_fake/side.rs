@@ -1,6 +1,7 @@
 //! One of the two servers, and its answers with everything taken out that is its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
@@ -8,9 +9,12 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::step::{Step, prefixed};
+
+/// After how long a request has no answer: longer than anything blocks that is expected to end.
+const UNANSWERED: Duration = Duration::from_secs(45);
 
 /// What is compared.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +50,7 @@ impl Side {
             token: token.map(str::to_owned),
             own: own.to_owned(),
             prefix: String::new(),
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            client: Client::builder(TokioExecutor::new()).build(connector()),
             known: BTreeMap::new(),
             sessions: Vec::new(),
             named: None,
@@ -103,8 +107,16 @@ impl Side {
     }
 
     async fn exchange(&self, step: &Step, path: &str, body: String) -> Seen {
-        let answer = self.try_exchange(step, path, body).await;
-        answer.expect("the server answers whole")
+        let exchange = self.try_exchange(step, path, body);
+        match tokio::time::timeout(UNANSWERED, exchange).await {
+            Ok(answer) => answer.expect("the server answers whole"),
+            Err(_) => Seen {
+                status: 0,
+                headers: BTreeMap::new(),
+                body: format!("no answer within {UNANSWERED:?}").into(),
+                index: None,
+            },
+        }
     }
 
     /// Sends a read and returns its answer, or nothing where the connection broke.
@@ -169,6 +181,7 @@ impl Side {
 
     /// Makes symbolic indexes numbers.
     async fn resolved(&self, mut body: Value) -> Value {
+        let mut found = HashMap::new();
         for entry in body.as_array_mut().into_iter().flatten() {
             for (kind, op) in entry.as_object_mut().into_iter().flatten() {
                 if !op.is_object() {
@@ -179,7 +192,13 @@ impl Side {
                 let Some(symbol) = object["ModifyIndex"].as_str().map(str::to_owned) else {
                     continue;
                 };
-                let current = self.current(kind, &node, object).await;
+                let get = read_of(kind, &node, object);
+                let key = get.to_string();
+                let current = match found.get(&key) {
+                    Some(current) => *current,
+                    None => self.current(kind, get).await,
+                };
+                found.insert(key, current);
                 object["ModifyIndex"] = match symbol.as_str() {
                     "current" => current.unwrap_or(999_999_999),
                     _ => current.map_or(7, |index| index - 1),
@@ -190,18 +209,8 @@ impl Side {
         body
     }
 
-    /// Index of the object that an operation is about.
-    async fn current(&self, kind: &str, node: &str, object: &Value) -> Option<u64> {
-        let get = match kind {
-            "Node" => super::step::node("get", serde_json::json!({ "Node": object["Node"] })),
-            "Service" => {
-                super::step::service("get", node, serde_json::json!({ "ID": object["ID"] }))
-            }
-            _ => super::step::check(
-                "get",
-                serde_json::json!({ "Node": object["Node"], "CheckID": object["CheckID"] }),
-            ),
-        };
+    /// Index of the object that an operation is about, as `get` reads it.
+    async fn current(&self, kind: &str, get: Value) -> Option<u64> {
         let body = Value::from(vec![get]).to_string();
         let seen = self.exchange(&Step::txn(Vec::new()), "/v1/txn", body).await;
         seen.body["Results"][0][kind]["ModifyIndex"].as_u64()
@@ -215,13 +224,16 @@ impl Side {
             self.sessions.push(id.to_owned());
         }
         sessions(&mut seen.body, &self.sessions);
-        // How a server indents decides whether a body of this size is worth compressing.
-        if (300..1_500).contains(&seen.body.to_string().len()) {
+        // How a server indents, and how much it has to say about itself, decides whether a body is worth compressing.
+        if (300..1_500).contains(&seen.body.to_string().len()) || path.starts_with("/v1/agent/self")
+        {
             seen.headers.remove("content-encoding");
         }
         without_own(&mut seen.body, &self.own, path);
         without_others(&mut seen.body, &self.prefix, path);
-        about_itself(&mut seen.body, path);
+        if seen.status == 200 {
+            about_itself(&mut seen.body, path);
+        }
         let mut indexes: BTreeSet<u64> = seen.index.into_iter().collect();
         each_index(&mut seen.body, &mut |index| {
             indexes.insert(*index);
@@ -259,6 +271,25 @@ impl Side {
         };
         self.known.insert(index, name);
         name
+    }
+}
+
+/// Kept connections; what is written in two parts does not wait for the first one's acknowledgement.
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector
+}
+
+/// The operation that reads the object of another.
+fn read_of(kind: &str, node: &str, object: &Value) -> Value {
+    match kind {
+        "Node" => super::step::node("get", json!({ "Node": object["Node"] })),
+        "Service" => super::step::service("get", node, json!({ "ID": object["ID"] })),
+        _ => super::step::check(
+            "get",
+            json!({ "Node": object["Node"], "CheckID": object["CheckID"] }),
+        ),
     }
 }
 

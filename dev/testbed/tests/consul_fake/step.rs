@@ -77,6 +77,13 @@ impl Step {
         Self::put("/v1/catalog/deregister", body)
     }
 
+    /// Spells nodes, services and instances in one way.
+    pub(crate) fn spell_alike(&mut self) {
+        if let Some(body) = &mut self.body {
+            spell_alike(body);
+        }
+    }
+
     /// The body as text.
     pub(crate) fn text(&self) -> String {
         let json = self.body.as_ref().map(ToString::to_string);
@@ -111,6 +118,25 @@ pub(crate) fn check(verb: &str, check: Value) -> Value {
 pub(crate) fn key(verb: &str, mut entry: Value) -> Value {
     entry["Verb"] = verb.into();
     json!({ "KV": entry })
+}
+
+/// Names of which only the case differs, and how they are spelled else.
+pub(crate) const RESPELLED: [(&str, &str); 3] =
+    [("~N1", "~n1"), ("~WEB-1", "~web-1"), ("~Web", "~web")];
+
+fn spell_alike(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            for (other, usual) in RESPELLED {
+                if text == other {
+                    usual.clone_into(text);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(spell_alike),
+        Value::Object(fields) => fields.values_mut().for_each(spell_alike),
+        _ => {}
+    }
 }
 
 /// Puts the prefix in, and its number where a node ID wants one.
