@@ -121,9 +121,9 @@ impl Call {
             Some(namespace) => format!("in the namespace {namespace:?}"),
             None => "at the cluster scope".to_owned(),
         };
-        Failure::new(
-            403,
-            "Forbidden",
+        Failure::forbidden(
+            self.target.as_ref().map(|target| kind_of(target.kind)),
+            self.name().unwrap_or_default(),
             format!(
                 "{resource} is forbidden: User \"system:serviceaccount:consul-sync:consul-sync\" cannot {verb} resource {:?} in API group {:?} {place}",
                 self.resource(),

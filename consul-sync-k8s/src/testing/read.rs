@@ -29,6 +29,7 @@ pub(super) fn list(
     target: &Target,
     stale: Option<u64>,
 ) -> Result<Value, Failure> {
+    check_match(call)?;
     let selector = Selector::parse(
         call.parameter("labelSelector"),
         call.parameter("fieldSelector"),
@@ -105,6 +106,27 @@ pub(super) fn list(
         "metadata": metadata,
         "items": items,
     }))
+}
+
+/// Refuses a way to match versions that does not go with the rest of the query, as `ValidateListOptions` of
+/// k8s.io/apimachinery does.
+fn check_match(call: &Call) -> Result<(), Failure> {
+    let problem = match (
+        call.parameter("resourceVersionMatch"),
+        call.parameter("resourceVersion"),
+    ) {
+        ("", _) => return Ok(()),
+        (_, "") => "resourceVersionMatch is forbidden unless resourceVersion is provided",
+        _ if !call.parameter("continue").is_empty() => {
+            "resourceVersionMatch is forbidden when continue is provided"
+        }
+        ("Exact", "0") => "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+        ("Exact" | "NotOlderThan", _) => return Ok(()),
+        _ => "supported values: \"Exact\", \"NotOlderThan\"",
+    };
+    Err(Failure::invalid_options(&format!(
+        "resourceVersionMatch: {problem}"
+    )))
 }
 
 /// The version at which a listing is answered.

@@ -22,12 +22,19 @@ enum Requirement {
 impl Selector {
     /// Reads `labelSelector` and `fieldSelector`.
     pub(super) fn parse(labels: &str, fields: &str) -> Result<Self, Failure> {
-        let labels = split(labels)
+        // A comma at the end promises another label, but no other field.
+        let parts = if labels.trim().is_empty() {
+            Vec::new()
+        } else {
+            split(labels)
+        };
+        let labels = parts
             .into_iter()
             .map(requirement)
             .collect::<Result<_, _>>()?;
         let fields: Vec<_> = split(fields)
             .into_iter()
+            .filter(|part| !part.trim().is_empty())
             .map(requirement)
             .collect::<Result<_, _>>()?;
         for field in &fields {
@@ -101,7 +108,6 @@ fn split(text: &str) -> Vec<&str> {
         }
     }
     parts.push(&text[start..]);
-    parts.retain(|part| !part.trim().is_empty());
     parts
 }
 
@@ -178,6 +184,7 @@ mod tests {
             assert!(!matches(no), "{no}");
         }
         assert!(Selector::parse("a b", "").is_err());
+        assert!(Selector::parse("app=web,", "").is_err());
     }
 
     #[test]

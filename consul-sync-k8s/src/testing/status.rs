@@ -66,6 +66,15 @@ impl Failure {
         Self::new(403, "Forbidden", message).about(kind, name)
     }
 
+    /// A request without the right to make it.
+    pub(super) fn forbidden(kind: Option<&Kind>, name: &str, message: String) -> Self {
+        let failure = Self::new(403, "Forbidden", message);
+        match kind {
+            Some(kind) => failure.about(kind, name),
+            None => failure,
+        }
+    }
+
     /// The same, naming the kind instead of the resource, as conditions of a deletion do.
     pub(super) fn about_kind(mut self, kind: &Kind) -> Self {
         self.details = self.details.map(|details| named(details, kind.name));
@@ -95,6 +104,12 @@ impl Failure {
         super::store::set(&mut about, "", "causes", cause);
         failure.details = Some(about);
         failure
+    }
+
+    /// Options of a listing or a watch that do not go together.
+    pub(super) fn invalid_options(problem: &str) -> Self {
+        let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {problem}");
+        Self::new(422, "Invalid", message)
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {

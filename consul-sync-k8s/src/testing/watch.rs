@@ -70,13 +70,7 @@ pub(super) fn start(
         .number("resourceVersion")
         .map_err(|_| Failure::new(500, "", "strconv.ParseUint: invalid syntax"))?;
     if !call.parameter("sendInitialEvents").is_empty() {
-        let refuse = |problem: &str| {
-            Err(Failure::new(
-                422,
-                "Invalid",
-                format!("ListOptions.meta.k8s.io \"\" is invalid: {problem}"),
-            ))
-        };
+        let refuse = |problem: &str| Err(Failure::invalid_options(problem));
         if !streaming_lists {
             return refuse(
                 "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",

@@ -2,10 +2,11 @@
 //!
 //! The same steps run on both, and every answer is compared: status, reason and object, with what a server chooses
 //! by itself (UIDs, versions, addresses, node ports, times) replaced by the order in which it came up. At the end of
-//! a sequence every collection is listed in pages and watched from its beginning on both, with and without selectors.
+//! a sequence every collection is listed in pages and watched from its beginning on both, with and without selectors,
+//! and the order of all versions is compared.
 //!
-//! `KUBE_FAKE_SEQUENCES` sets how many random sequences run, with another seed each time; without it a few run with a
-//! fixed one.
+//! `KUBE_FAKE_SEQUENCES` sets how many random sequences run, each of 200 steps at least. The first is of seed 0, or of
+//! `KUBE_FAKE_SEED`; a failure names its seed.
 
 #![allow(clippy::panic, reason = "test code outside a test function")]
 
@@ -22,11 +23,21 @@ mod side;
 #[path = "kube_fake/step.rs"]
 mod step;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use consul_sync_k8s::testing::FakeApiServer;
-use consul_sync_testbed::{ApiServer, Client, Program, Programs, Result};
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use consul_sync_testbed::{ApiServer, ApiServerSettings, Client, Program, Programs, Result, User};
+use futures::StreamExt;
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
 use serde_json::{Value, json};
 
 use cases::CASES;
@@ -34,58 +45,151 @@ use side::{Side, compare};
 use step::Step;
 
 const SEQUENCES: &str = "KUBE_FAKE_SEQUENCES";
-const SEQUENCES_AT_LEAST: u32 = 8;
+const SEED: &str = "KUBE_FAKE_SEED";
+const SEQUENCES_AT_LEAST: u64 = 8;
+/// Sequences that run at once on one real server: each waits for the ends of watches most of its time.
+const AT_ONCE: usize = 8;
 /// Differences that are shown of one run.
 const SHOWN: usize = 5;
+/// How often a sequence that fails is run again to find a shorter one.
+const SHRINKS: u32 = 40;
+/// The token of somebody who may do nothing.
+const NOBODY: &str = "nobody";
 
 fn is_there() -> bool {
     Programs::locate().all_or_skip(&[Program::Etcd, Program::KubeApiserver])
 }
 
-/// Both servers; the names of each run are its own.
+/// The real server, and clients of it of two users.
 struct Pair {
-    real: &'static ApiServer,
-    fake: FakeApiServer,
+    _real: ApiServer,
+    admin: Client,
+    nobody: Client,
+    /// How often each operation was answered with each status.
+    coverage: Mutex<BTreeMap<(&'static str, String), u64>>,
 }
 
-/// Counts the runs of this process, which share a server.
+/// What differs first, and the step at which it does; the number of all steps when it was seen at the end.
+struct Difference {
+    at: usize,
+    text: String,
+}
+
+/// Counts the runs of this process, so that the names of each are its own.
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
 impl Pair {
     async fn start() -> Result<Self> {
+        let mut settings = ApiServerSettings::default();
+        settings.users.push(User {
+            name: "nobody".to_owned(),
+            token: NOBODY.to_owned(),
+            groups: Vec::new(),
+        });
+        let real = ApiServer::start_with(settings).await?;
+        let admin = real.client().clone();
         Ok(Self {
-            real: ApiServer::shared().await?,
-            fake: FakeApiServer::start()
-                .await
-                .expect("a loopback port is free"),
+            nobody: admin.with_token(Some(NOBODY)),
+            admin,
+            _real: real,
+            coverage: Mutex::default(),
         })
     }
 
-    /// Runs the steps on both. An error tells the first difference and what led to it.
-    async fn run(&self, steps: &[Step]) -> std::result::Result<(), String> {
+    /// Runs the steps on both. An error tells the first differences and what led to them.
+    async fn run(&self, steps: &[Step]) -> std::result::Result<(), Difference> {
+        // Large as it is, its future would fill the stack of a test.
+        Box::pin(self.run_on_both(steps)).await
+    }
+
+    async fn run_on_both(&self, steps: &[Step]) -> std::result::Result<(), Difference> {
         let prefix = format!("r{}", RUNS.fetch_add(1, Ordering::Relaxed));
-        let plain = Client::plain(&self.fake.url()).map_err(|error| error.to_string())?;
-        let mut real = Side::start(self.real.client().clone(), &prefix).await;
-        let mut fake = Side::start(plain, &prefix).await;
-        let mut differences = Vec::new();
-        for step in steps {
-            let answers = (real.run(step).await, fake.run(step).await);
-            if let Err(difference) = compare(&answers.0, &answers.1) {
-                differences.push(format!("{step:?}\n{difference}"));
+        let server = FakeApiServer::start().await.expect("a port is free");
+        let plain = Client::plain(&server.url()).expect("the address is one");
+        let cluster = Some(server.cluster().clone());
+        let mut real = Side::start(self.admin.clone(), self.nobody.clone(), None, &prefix).await;
+        let mut fake = Side::start(plain.clone(), plain, cluster, &prefix).await;
+        let (mut at, mut differences) = (steps.len(), Vec::new());
+        for (place, step) in steps.iter().enumerate() {
+            let (one, other) = tokio::join!(Box::pin(real.run(step)), Box::pin(fake.run(step)));
+            self.count(step, &one);
+            if let Err(difference) = compare(&one, &other) {
+                at = at.min(place);
+                differences.push(format!("step {place}: {step:?}\n{difference}"));
             }
         }
-        let (real, fake) = tokio::join!(real.read_all(), fake.read_all());
-        for ((what, real), (_, fake)) in real.iter().zip(&fake) {
-            if let Err(difference) = compare(real, fake) {
+        let (ends, others) = tokio::join!(Box::pin(real.read_all()), Box::pin(fake.read_all()));
+        for ((what, one), (_, other)) in ends.iter().zip(&others) {
+            if let Err(difference) = compare(one, other) {
                 differences.push(format!("at the end, {what}:\n{difference}"));
             }
         }
+        if let Err(difference) = compare(&real.order(), &fake.order()) {
+            differences.push(format!("at the end, the order of versions:\n{difference}"));
+        }
+        real.clean().await;
         if differences.is_empty() {
             return Ok(());
         }
         // What differs after the first difference mostly follows from it.
         differences.truncate(SHOWN);
-        Err(format!("{} steps\n{}", steps.len(), differences.join("\n")))
+        let text = format!("{} steps\n{}", steps.len(), differences.join("\n"));
+        Err(Difference { at, text })
+    }
+
+    fn count(&self, step: &Step, seen: &Value) {
+        let mut coverage = self.coverage.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (step.operation(), seen["status"].to_string());
+        *coverage.entry(key).or_default() += 1;
+    }
+
+    fn coverage(&self) -> String {
+        let coverage = self.coverage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for ((operation, status), times) in coverage.iter() {
+            let line = lines.entry(operation).or_default();
+            line.push(format!("{status} x {times}"));
+        }
+        lines
+            .into_iter()
+            .map(|(operation, statuses)| format!("  {operation}: {}", statuses.join(", ")))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// The sequence of a seed, and where it fails a shorter one that fails, too.
+    async fn sequence(&self, seed: u64) -> std::result::Result<(), String> {
+        let mut bytes = [7; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+        let mut steps = random::sequence()
+            .new_tree(&mut runner)
+            .expect("nothing is filtered")
+            .current();
+        let Err(mut difference) = self.run(&steps).await else {
+            return Ok(());
+        };
+        steps.truncate(difference.at + 1);
+        let (mut part, mut at) = (steps.len().div_ceil(2), 0);
+        for _ in 0..SHRINKS {
+            if at >= steps.len() {
+                if part <= 1 {
+                    break;
+                }
+                (part, at) = (part.div_ceil(2), 0);
+            }
+            let mut shorter = steps.clone();
+            shorter.drain(at..(at + part).min(steps.len()));
+            match self.run(&shorter).await {
+                Err(shown) => (steps, difference) = (shorter, shown),
+                Ok(()) => at += part,
+            }
+        }
+        Err(format!(
+            "== seed {seed} ==\n{}\nof {steps:#?}",
+            difference.text
+        ))
     }
 }
 
@@ -98,46 +202,40 @@ async fn named_cases_agree_with_the_real_server() -> Result<()> {
     let mut failed = Vec::new();
     for (name, steps) in CASES {
         if let Err(difference) = pair.run(&steps()).await {
-            failed.push(format!("== {name} ==\n{difference}"));
+            failed.push(format!("== {name} ==\n{}", difference.text));
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
     Ok(())
 }
 
-#[test]
-fn random_sequences_agree_with_the_real_server() {
+#[tokio::test]
+async fn random_sequences_agree_with_the_real_server() -> Result<()> {
     if !is_there() {
-        return;
+        return Ok(());
     }
-    let asked_for = std::env::var(SEQUENCES)
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let config = Config {
-        cases: asked_for.unwrap_or(SEQUENCES_AT_LEAST),
-        max_shrink_iters: 30,
-        failure_persistence: None,
-        ..Config::default()
-    };
-    let mut runner = match asked_for {
-        Some(_) => TestRunner::new(config),
-        None => {
-            TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]))
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let first = number(SEED).unwrap_or_default();
+    let count = number(SEQUENCES).unwrap_or(SEQUENCES_AT_LEAST);
+    let pair = Pair::start().await?;
+    let (mut failed, mut done) = (Vec::new(), 0);
+    let mut results = futures::stream::iter(first..first + count)
+        .map(|seed| pair.sequence(seed))
+        .buffer_unordered(AT_ONCE);
+    while let Some(result) = results.next().await {
+        done += 1;
+        failed.extend(result.err());
+        if failed.len() >= SHOWN {
+            break;
         }
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let pair = runtime.block_on(Pair::start()).expect("the servers start");
-    let result = runner.run(&random::sequence(), |steps| {
-        runtime
-            .block_on(pair.run(&steps))
-            .map_err(TestCaseError::fail)
-    });
-    if let Err(error) = result {
-        panic!("{error}");
     }
+    drop(results);
+    println!(
+        "{done} sequences, operations and their answers:\n{}",
+        pair.coverage()
+    );
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    Ok(())
 }
 
 #[tokio::test]

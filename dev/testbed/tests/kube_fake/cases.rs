@@ -12,7 +12,7 @@ type Case = (&'static str, fn() -> Vec<Step>);
 
 const A: Place = Place::A;
 
-pub(crate) const CASES: [Case; 9] = [
+pub(crate) const CASES: [Case; 11] = [
     (
         "every shape of Service is made, read and removed",
         every_service,
@@ -31,6 +31,14 @@ pub(crate) const CASES: [Case; 9] = [
     ("load balancer status stands with its type alone", balancer),
     ("server-side apply makes, changes and takes back", apply),
     ("a namespace that ends takes nothing new", ending),
+    (
+        "a way to match versions goes with the rest of the query",
+        matches,
+    ),
+    (
+        "a refusal for lack of rights tells what it is about",
+        denied,
+    ),
 ];
 
 fn every_service() -> Vec<Step> {
@@ -299,4 +307,41 @@ fn apply() -> Vec<Step> {
         applied(json!({"mine": "1"})),
         Step::Apply(Kind::Slice, Place::Missing, "a", labels(json!({}))),
     ]
+}
+
+fn matches() -> Vec<Step> {
+    [
+        "resourceVersionMatch=Exact",
+        "resourceVersionMatch=NotOlderThan",
+        "resourceVersion=0&resourceVersionMatch=Exact",
+        "resourceVersion=0&resourceVersionMatch=NotOlderThan",
+        "resourceVersion=1&resourceVersionMatch=Wat",
+        "resourceVersion=1&resourceVersionMatch=NotOlderThan&continue=x",
+    ]
+    .map(|query| Step::Query(Kind::Slice, A, query))
+    .to_vec()
+}
+
+fn denied() -> Vec<Step> {
+    let name = "a";
+    let slice = || objects::slices().swap_remove(0);
+    let node = json!({"metadata": {"name": name}});
+    [
+        Step::Create(Kind::Service, A, objects::service(name)),
+        Step::Update(
+            Kind::Slice,
+            A,
+            name,
+            slice(),
+            Known::Nothing,
+            Known::Nothing,
+        ),
+        Step::Merge(Kind::Ingress, A, name, json!({})),
+        Step::Delete(Kind::Node, A, name, Known::Nothing, Known::Nothing),
+        Step::Create(Kind::Node, A, node),
+        Step::Get(Kind::Lease, A, name),
+        Step::List(Kind::Service, A, ""),
+    ]
+    .map(|step| Step::Denied(Box::new(step)))
+    .to_vec()
 }

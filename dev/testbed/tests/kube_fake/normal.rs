@@ -9,8 +9,11 @@ use super::step::Kind;
 /// What one server chose, in the order in which it came up.
 #[derive(Debug, Default)]
 pub(crate) struct Choices {
-    seen: BTreeMap<(&'static str, String), usize>,
+    seen: BTreeMap<&'static str, BTreeMap<String, usize>>,
 }
+
+/// What versions are called.
+const VERSION: &str = "version";
 
 impl Choices {
     fn place(&mut self, what: &'static str, value: &Value) -> Value {
@@ -18,9 +21,24 @@ impl Choices {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        let next = self.seen.keys().filter(|(kind, _)| *kind == what).count();
-        let place = *self.seen.entry((what, text)).or_insert(next);
+        let seen = self.seen.entry(what).or_default();
+        let next = seen.len();
+        let place = *seen.entry(text).or_insert(next);
         json!(format!("{what}#{place}"))
+    }
+
+    /// The versions in their order, each told as the place at which it came up: equal on both servers when one is
+    /// newer than another on both or on none.
+    pub(crate) fn order(&self) -> Value {
+        let seen = self.seen.get(VERSION).into_iter().flatten();
+        let mut versions: Vec<(Option<u64>, usize)> = seen
+            .map(|(version, place)| (version.parse().ok(), *place))
+            .collect();
+        versions.sort_unstable();
+        versions
+            .into_iter()
+            .map(|(_, place)| json!(place))
+            .collect()
     }
 
     /// An object as both servers should have it.
@@ -68,7 +86,7 @@ impl Choices {
             return;
         };
         metadata.remove("managedFields");
-        for (field, what) in [("uid", "uid"), ("resourceVersion", "version")] {
+        for (field, what) in [("uid", "uid"), ("resourceVersion", VERSION)] {
             if let Some(value) = metadata.get_mut(field) {
                 *value = self.place(what, value);
             }

@@ -1,7 +1,8 @@
 //! Random sequences over a small world, so that the same objects meet often.
 //!
-//! Server-side apply is not among the steps: mixed with other writes it changes who manages what, and with that the
-//! version, which the fake does not follow.
+//! Server-side apply is among the steps only for objects that nothing else writes: mixed with other writes it changes
+//! who manages what, and with that the version, which the fake does not follow. A whole object is never written to a
+//! status: a real server takes the address of a Service away by it and dies of the next change of its type.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -9,15 +10,72 @@ use serde_json::{Value, json};
 use super::{
     objects,
     side::service,
-    step::{Kind, Known, Place, Step},
+    step::{At, Kind, Known, Place, Step},
 };
 
-/// Up to three dozen steps.
+/// Steps of one sequence, at least.
+const LENGTH: usize = 200;
+
+/// Queries of listings, good and bad.
+const QUERIES: [&str; 18] = [
+    "limit=2&resourceVersion=0",
+    "resourceVersionMatch=Exact",
+    "resourceVersionMatch=NotOlderThan",
+    "resourceVersion=0&resourceVersionMatch=Exact",
+    "resourceVersion=0&resourceVersionMatch=NotOlderThan",
+    "resourceVersion=1&resourceVersionMatch=Wat",
+    "resourceVersion=x",
+    "resourceVersion=-1",
+    "limit=x",
+    "continue=x",
+    "continue=x&resourceVersion=1",
+    "limit=1&continue=AAAA",
+    "fieldSelector=metadata.name%3Da",
+    "fieldSelector=metadata.name%21%3Da",
+    "fieldSelector=metadata.namespace%3Dnowhere",
+    "fieldSelector=spec.wat%3Da",
+    "fieldSelector=metadata.name%3Da&labelSelector=app%3Da",
+    "labelSelector=app%3Da%2C",
+];
+
+/// A long sequence.
 pub(crate) fn sequence() -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec(step(), 5..36)
+    prop::collection::vec(step(), LENGTH..LENGTH + 20)
 }
 
-fn step() -> impl Strategy<Value = Step> {
+// Boxed, as are the plain ones: a test's stack is too small for trees of trees by value.
+fn step() -> BoxedStrategy<Step> {
+    prop_oneof![
+        60 => plain(),
+        3 => (kind(), place(), selector(), at(), 0..3_u32).prop_map(|(kind, place, selector, at, limit)| {
+            Step::ListAt(kind, place, selector, at, limit)
+        }),
+        1 => (kind(), place(), selector(), at()).prop_map(|(kind, place, selector, at)| {
+            Step::Watch(kind, place, selector, at)
+        }),
+        2 => (kind(), prop::sample::select(&QUERIES[..])).prop_map(|(kind, query)| Step::Query(kind, Place::A, query)),
+        2 => plain().prop_map(|step| Step::Denied(Box::new(step))),
+        2 => (applied_name(), labels()).prop_map(|(name, labels)| {
+            let object = json!({"metadata": {"labels": labels}, "addressType": "IPv4"});
+            Step::Apply(Kind::Slice, Place::A, name, object)
+        }),
+        1 => applied_name().prop_map(|name| {
+            Step::Delete(Kind::Slice, Place::A, name, Known::Nothing, Known::Nothing)
+        }),
+    ]
+    .boxed()
+}
+
+fn at() -> impl Strategy<Value = At> {
+    prop_oneof![1 => Just(At::Any), 2 => Just(At::Latest), 2 => (0..100_u8).prop_map(At::Exactly)]
+}
+
+/// Names of objects that are written by server-side apply alone.
+fn applied_name() -> impl Strategy<Value = &'static str> {
+    prop_oneof![Just("applied-a"), Just("applied-b")]
+}
+
+fn plain() -> BoxedStrategy<Step> {
     prop_oneof![
         6 => (kind(), place()).prop_flat_map(|(kind, place)| {
             object(kind).prop_map(move |object| Step::Create(kind, place, object))
@@ -40,6 +98,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (kind(), place(), name()).prop_map(|(kind, place, name)| Step::Get(kind, place, name)),
         1 => (kind(), place(), selector()).prop_map(|(kind, place, selector)| Step::List(kind, place, selector)),
     ]
+    .boxed()
 }
 
 fn kind() -> impl Strategy<Value = Kind> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use consul_sync_k8s::{Rights, testing::FakeCluster};
 use consul_sync_testbed::{Answer, Client};
 use http::Method;
 use serde_json::{Value, json};
@@ -9,17 +10,22 @@ use serde_json::{Value, json};
 use super::{
     normal::Choices,
     objects,
-    step::{Kind, Known, Place, Step},
+    step::{At, Kind, Known, Place, Step},
 };
 
 /// One server, as one run sees it.
 #[derive(Debug)]
 pub(crate) struct Side {
     client: Client,
+    /// A client of somebody who may do nothing; the fake is told so for the time of the request.
+    nobody: Client,
+    fake: Option<FakeCluster>,
     prefix: String,
     choices: Choices,
     /// Version and UID of each object by its path: the first and the latest seen.
     known: BTreeMap<String, [(String, String); 2]>,
+    /// Every version that was seen of an object in a namespace, oldest first.
+    versions: Vec<String>,
     start: String,
 }
 
@@ -77,13 +83,21 @@ pub(crate) fn names(list: &Value) -> Value {
 }
 
 impl Side {
-    /// A side with its two namespaces.
-    pub(crate) async fn start(client: Client, prefix: &str) -> Self {
+    /// A side with its two namespaces. `fake`: the cluster behind the client, where it is one in memory.
+    pub(crate) async fn start(
+        client: Client,
+        nobody: Client,
+        fake: Option<FakeCluster>,
+        prefix: &str,
+    ) -> Self {
         let mut side = Self {
             client,
+            nobody,
+            fake,
             prefix: prefix.to_owned(),
             choices: Choices::default(),
             known: BTreeMap::new(),
+            versions: Vec::new(),
             start: String::new(),
         };
         for place in [Place::A, Place::B] {
@@ -232,6 +246,14 @@ impl Side {
             Step::List(kind, place, selector) => {
                 return self.list(*kind, *place, selector, 0).await;
             }
+            Step::ListAt(kind, place, selector, at, limit) => {
+                return self.list_at(*kind, *place, selector, *at, *limit).await;
+            }
+            Step::Watch(kind, place, selector, at) => {
+                return self.watch(*kind, *place, selector, *at).await;
+            }
+            Step::Query(kind, place, query) => return self.query(*kind, *place, query).await,
+            Step::Denied(step) => return Box::pin(self.denied(step)).await,
         };
         let text = if body.is_null() {
             String::new()
@@ -242,8 +264,142 @@ impl Side {
             .client
             .send(method, &format!("{path}{suffix}"), content, text)
             .await
-            .expect("an answer");
+            .unwrap_or_else(|error| panic!("{step:?}: {error}"));
         self.seen(step, &path, &answer)
+    }
+
+    /// The same step by somebody who may do nothing.
+    async fn denied(&mut self, step: &Step) -> Seen {
+        if let Some(fake) = &self.fake {
+            fake.grant_only(&Rights::default());
+        }
+        std::mem::swap(&mut self.client, &mut self.nobody);
+        let seen = self.run(step).await;
+        std::mem::swap(&mut self.client, &mut self.nobody);
+        if let Some(fake) = &self.fake {
+            fake.grant_everything();
+        }
+        seen
+    }
+
+    /// The version that a read names, as this server has it.
+    fn version(&self, at: At) -> String {
+        match at {
+            At::Any => "0".to_owned(),
+            At::Latest => self.versions.last().unwrap_or(&self.start).clone(),
+            At::Exactly(percent) => {
+                let place = self.versions.len() * usize::from(percent) / 100;
+                self.versions.get(place).unwrap_or(&self.start).clone()
+            }
+        }
+    }
+
+    async fn list_at(
+        &mut self,
+        kind: Kind,
+        place: Place,
+        selector: &str,
+        at: At,
+        limit: u32,
+    ) -> Seen {
+        let path = kind.path(Some(&self.namespace(place)));
+        let newest = format!(
+            "resourceVersion={}&resourceVersionMatch=NotOlderThan",
+            self.version(At::Latest)
+        );
+        let version = match at {
+            At::Latest => newest,
+            At::Any => {
+                // What the server's cache holds may lag behind; with this it has caught up.
+                let _ = self.client.get(&format!("{path}?{newest}")).await;
+                "resourceVersion=0".to_owned()
+            }
+            At::Exactly(_) => format!(
+                "resourceVersion={}&resourceVersionMatch=Exact",
+                self.version(at)
+            ),
+        };
+        let first = format!("labelSelector={selector}&limit={limit}&{version}");
+        self.pages(kind, place, selector, limit, first).await
+    }
+
+    async fn watch(&mut self, kind: Kind, place: Place, selector: &str, at: At) -> Seen {
+        let path = kind.path(Some(&self.namespace(place)));
+        let version = self.version(at);
+        if at == At::Any {
+            let newest = self.version(At::Latest);
+            let _ = self
+                .client
+                .get(&format!(
+                    "{path}?resourceVersion={newest}&resourceVersionMatch=NotOlderThan"
+                ))
+                .await;
+        }
+        let url = format!(
+            "{path}?watch=true&timeoutSeconds=1&labelSelector={selector}&resourceVersion={version}"
+        );
+        let answer = self.client.get(&url).await.expect("an answer");
+        if answer.status != 200 {
+            return refusal(&answer);
+        }
+        json!({"status": answer.status, "events": self.events(kind, &answer)})
+    }
+
+    /// A listing with a query of any kind: what is refused is compared, and what is found.
+    async fn query(&mut self, kind: Kind, place: Place, query: &str) -> Seen {
+        let path = kind.path(Some(&self.namespace(place)));
+        if query.contains("resourceVersion=0") {
+            let newest = self.version(At::Latest);
+            let _ = self
+                .client
+                .get(&format!(
+                    "{path}?resourceVersion={newest}&resourceVersionMatch=NotOlderThan"
+                ))
+                .await;
+        }
+        let answer = self
+            .client
+            .get(&format!("{path}?{query}"))
+            .await
+            .expect("an answer");
+        if answer.status != 200 {
+            return refusal(&answer);
+        }
+        let list: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        let ours = items.iter().filter(|item| self.is_ours(kind, item));
+        let ours: Vec<Value> = ours.cloned().collect();
+        let items: Vec<Value> = ours
+            .iter()
+            .map(|item| self.choices.object(kind, item))
+            .collect();
+        json!({"status": answer.status, "items": items})
+    }
+
+    /// How the versions that came up stand to each other.
+    pub(crate) fn order(&self) -> Seen {
+        self.choices.order()
+    }
+
+    /// Removes what a server that many runs share would run out of: addresses, ports, and room in its listings.
+    pub(crate) async fn clean(&self) {
+        for place in [Place::A, Place::B] {
+            let namespace = self.namespace(place);
+            for kind in [Kind::Service, Kind::Slice, Kind::Ingress, Kind::Lease] {
+                let _ = self.client.delete(&kind.path(Some(&namespace))).await;
+            }
+            let path = format!("{}/{namespace}", Kind::Namespace.path(None));
+            let _ = self.client.delete(&path).await;
+            // No controller does this here.
+            let last = json!({
+                "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}, "spec": {"finalizers": []},
+            });
+            let _ = self.client.put(&format!("{path}/finalize"), &last).await;
+        }
+        for name in ["a", "b", "c"] {
+            let path = self.path(Kind::Node, Place::A, name);
+            let _ = self.client.delete(&path).await;
+        }
     }
 
     fn seen(&mut self, step: &Step, path: &str, answer: &Answer) -> Seen {
@@ -271,6 +427,9 @@ impl Side {
             _ => path.to_owned(),
         };
         let now = (text("resourceVersion"), text("uid"));
+        if !now.0.is_empty() {
+            self.versions.push(now.0.clone());
+        }
         let known = self
             .known
             .entry(path)
@@ -280,11 +439,24 @@ impl Side {
     }
 
     async fn list(&mut self, kind: Kind, place: Place, selector: &str, limit: u32) -> Seen {
+        let first = format!("labelSelector={selector}&limit={limit}");
+        self.pages(kind, place, selector, limit, first).await
+    }
+
+    /// A listing, page by page; `first` asks for the first one.
+    async fn pages(
+        &mut self,
+        kind: Kind,
+        place: Place,
+        selector: &str,
+        limit: u32,
+        first: String,
+    ) -> Seen {
         let path = kind.path(Some(&self.namespace(place)));
         let mut items = Vec::new();
-        let (mut token, mut pages) = (String::new(), Vec::new());
+        let (mut query, mut pages) = (first, Vec::new());
         loop {
-            let url = format!("{path}?labelSelector={selector}&limit={limit}&continue={token}");
+            let url = format!("{path}?{query}");
             let answer = self.client.get(&url).await.expect("an answer");
             let list: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
             if answer.status != 200 {
@@ -297,7 +469,10 @@ impl Side {
                 .filter(|item| self.is_ours(kind, item))
                 .cloned()
                 .collect();
-            if kind.is_namespaced() {
+            let token = list["metadata"]["continue"].as_str().unwrap_or_default();
+            // Whether an empty page ends a listing depends on whether the server answers from its cache.
+            let is_extra = ours.is_empty() && token.is_empty() && !pages.is_empty();
+            if kind.is_namespaced() && !is_extra {
                 pages.push(json!([
                     ours.len(),
                     list["metadata"]["remainingItemCount"],
@@ -306,11 +481,10 @@ impl Side {
                 ]));
             }
             items.extend(ours.iter().map(|item| self.choices.object(kind, item)));
-            let next = list["metadata"]["continue"].as_str().unwrap_or_default();
-            next.clone_into(&mut token);
             if token.is_empty() {
-                return json!({"items": items, "pages": pages});
+                return json!({"status": 200, "items": items, "pages": pages});
             }
+            query = format!("labelSelector={selector}&limit={limit}&continue={token}");
         }
     }
 
@@ -326,7 +500,9 @@ impl Side {
         let mut seen = Vec::new();
         let mut watches = Vec::new();
         for kind in Kind::ALL {
-            for limit in [0, 2] {
+            // Those of no namespace are every run's: many pages.
+            let limits: &[u32] = if kind.is_namespaced() { &[0, 2] } else { &[0] };
+            for &limit in limits {
                 let listed = self.list(kind, Place::A, "", limit).await;
                 seen.push((format!("{kind:?} by {limit}"), listed));
             }

@@ -42,6 +42,25 @@ pub(crate) enum Step {
     Delete(Kind, Place, &'static str, Known, Known),
     Get(Kind, Place, &'static str),
     List(Kind, Place, &'static str),
+    /// A listing as of some version, in pages of that size; 0 for one piece.
+    ListAt(Kind, Place, &'static str, At, u32),
+    /// The changes since some version.
+    Watch(Kind, Place, &'static str, At),
+    /// A listing with a query that may be no good.
+    Query(Kind, Place, &'static str),
+    /// The same by somebody who may do nothing.
+    Denied(Box<Step>),
+}
+
+/// The version that a read names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// Any: 0.
+    Any,
+    /// Not older than the latest that was seen.
+    Latest,
+    /// Exactly the one that was seen so many percent into all that were seen.
+    Exactly(u8),
 }
 
 impl Step {
@@ -55,7 +74,31 @@ impl Step {
             | Self::Apply(kind, ..)
             | Self::Delete(kind, ..)
             | Self::Get(kind, ..)
-            | Self::List(kind, ..) => *kind,
+            | Self::List(kind, ..)
+            | Self::ListAt(kind, ..)
+            | Self::Watch(kind, ..)
+            | Self::Query(kind, ..) => *kind,
+            Self::Denied(step) => step.kind(),
+        }
+    }
+
+    /// The operation's name, as it is counted.
+    pub(crate) fn operation(&self) -> &'static str {
+        match self {
+            Self::Create(..) => "create",
+            Self::Update(..) => "update",
+            Self::Merge(..) => "merge",
+            Self::MergeStatus(..) => "merge status",
+            Self::Apply(..) => "apply",
+            Self::Delete(..) => "delete",
+            Self::Get(..) => "get",
+            Self::List(..) => "list",
+            Self::ListAt(_, _, _, At::Any, _) => "list any version",
+            Self::ListAt(_, _, _, At::Latest, _) => "list not older",
+            Self::ListAt(_, _, _, At::Exactly(_), _) => "list exactly",
+            Self::Watch(..) => "watch",
+            Self::Query(..) => "list with odd query",
+            Self::Denied(..) => "without rights",
         }
     }
 }
