@@ -10,6 +10,12 @@ use super::step::Kind;
 #[derive(Debug, Default)]
 pub(crate) struct Choices {
     seen: BTreeMap<&'static str, BTreeMap<String, usize>>,
+    /// The last value of each place of each object, and what it is called.
+    last: BTreeMap<(&'static str, String, usize), (String, usize)>,
+    /// What a value in a version of an object is called.
+    told: BTreeMap<(&'static str, String, usize, String), usize>,
+    /// How many names were given in `last`.
+    named: usize,
 }
 
 /// What versions are called.
@@ -24,6 +30,31 @@ impl Choices {
         let seen = self.seen.entry(what).or_default();
         let next = seen.len();
         let place = *seen.entry(text).or_insert(next);
+        json!(format!("{what}#{place}"))
+    }
+
+    /// A port or an address that the server chose for an object. It is called as before for as long as it stays; one
+    /// that is chosen after it was given back has another name, also where chance chose the same again.
+    fn chosen(
+        &mut self,
+        what: &'static str,
+        (uid, version): (&str, &str),
+        at: usize,
+        value: &Value,
+    ) -> Value {
+        let text = value.to_string();
+        let told = (what, format!("{uid} {version}"), at, text.clone());
+        let place = if let Some(place) = self.told.get(&told) {
+            *place
+        } else {
+            let last = self.last.entry((what, uid.to_owned(), at)).or_default();
+            if last.0 != text {
+                self.named += 1;
+                *last = (text, self.named);
+            }
+            last.1
+        };
+        self.told.insert(told, place);
         json!(format!("{what}#{place}"))
     }
 
@@ -44,27 +75,37 @@ impl Choices {
     /// An object as both servers should have it.
     pub(crate) fn object(&mut self, kind: Kind, object: &Value) -> Value {
         let mut object = object.clone();
+        let own = |field: &str| {
+            object["metadata"][field]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let (uid, version) = (own("uid"), own("resourceVersion"));
+        let of = (uid.as_str(), version.as_str());
         self.metadata(&mut object);
         if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
             if let Some(address) = spec
                 .get_mut("clusterIP")
                 .filter(|address| *address != "None")
             {
-                *address = self.place("address", address);
+                *address = self.chosen("address", of, 0, address);
             }
             if let Some(addresses) = spec.get_mut("clusterIPs").and_then(Value::as_array_mut) {
-                for address in addresses.iter_mut().filter(|address| *address != "None") {
-                    *address = self.place("address", address);
+                let addresses = addresses.iter_mut().enumerate();
+                for (at, address) in addresses.filter(|(_, address)| *address != "None") {
+                    *address = self.chosen("address", of, at, address);
                 }
             }
-            for port in spec
+            for (at, port) in spec
                 .get_mut("ports")
                 .and_then(Value::as_array_mut)
                 .into_iter()
                 .flatten()
+                .enumerate()
             {
                 if let Some(number) = port.get_mut("nodePort") {
-                    *number = self.place("nodePort", number);
+                    *number = self.chosen("nodePort", of, at, number);
                 }
             }
             // The real server stores it, leaves it out of what is read, and shows it after some writes all the same.
