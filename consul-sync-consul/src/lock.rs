@@ -22,7 +22,6 @@ mod state;
 
 use std::{fmt, future::Future, sync::Arc};
 
-use consul_sync_core::Owner;
 use tokio::sync::watch;
 
 pub(crate) use self::fence::Grant;
@@ -127,12 +126,5 @@ impl fmt::Debug for Lock {
             .field("settings", &self.0.settings)
             .field("state", &*self.0.state.borrow())
             .finish_non_exhaustive()
-    }
-}
-
-impl LockSettings {
-    /// The defaults for an owner: key `consul-sync/OWNER/leader`, node `k8s-sync`, TTL 15 s, no lock delay.
-    pub fn new(owner: &Owner) -> Self {
-        Self::with_defaults(owner)
     }
 }

@@ -51,7 +51,8 @@ pub struct LockSettings {
 // === impl LockSettings ===
 
 impl LockSettings {
-    pub(super) fn with_defaults(owner: &Owner) -> Self {
+    /// The defaults for an owner: key `consul-sync/OWNER/leader`, node `k8s-sync`, TTL 15 s, no lock delay.
+    pub fn new(owner: &Owner) -> Self {
         let node = crate::SinkSettings::new(owner.clone());
         Self {
             prefix: "consul-sync".into(),

@@ -43,12 +43,7 @@ fn nothing_is_deleted_while_the_sink_is_listed_again() {
     world.upsert(service("default/web", ["10.0.0.1"]));
     world.pump();
     assert_eq!(sink.ids("web").len(), 2, "what is known is not complete");
-    for (slot, held) in sink.contents() {
-        world
-            .engine
-            .sink_event(Event::Upserted(slot, held), world.now);
-    }
-    world.engine.sink_event(Event::RelistDone, world.now);
+    world.show_sink();
     world.pump();
     assert_eq!(sink.ids("web"), ["10.0.0.1"]);
 }

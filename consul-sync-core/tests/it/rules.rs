@@ -61,13 +61,7 @@ fn a_sink_that_cannot_be_trusted_deletes_nothing_until_it_is_listed_again() {
         ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
         "creates go on"
     );
-    world.engine.sink_event(Event::RelistStarted, world.now);
-    for (slot, held) in sink.contents() {
-        world
-            .engine
-            .sink_event(Event::Upserted(slot, held), world.now);
-    }
-    world.engine.sink_event(Event::RelistDone, world.now);
+    world.relist_sink();
     world.pump();
     assert_eq!(sink.ids("web"), ["10.0.0.1", "10.0.0.3"]);
 }

@@ -72,6 +72,21 @@ impl World {
         self.source(Event::RelistDone);
     }
 
+    /// The sink is listed anew, and shows what it holds.
+    pub(crate) fn relist_sink(&mut self) {
+        self.engine.sink_event(Event::RelistStarted, self.now);
+        self.show_sink();
+    }
+
+    /// The rest of a listing of the sink that has begun: what it holds, and the end.
+    pub(crate) fn show_sink(&mut self) {
+        for (slot, held) in self.sink.contents() {
+            self.engine
+                .sink_event(Event::Upserted(slot, held), self.now);
+        }
+        self.engine.sink_event(Event::RelistDone, self.now);
+    }
+
     pub(crate) fn take_sink_events(&mut self) {
         while let Some(Some(event)) = self.events.next().now_or_never() {
             let event = event.expect("the memory sink reports no errors");
