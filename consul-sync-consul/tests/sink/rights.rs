@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use consul_sync_consul::{
-    Secret, TokenSource,
+    ConsulSink, Secret, TokenSource,
     testing::{DefaultPolicy, Endpoint, FakeConsul, Right, Rules},
 };
 use consul_sync_core::{ErrorKind, Event, Sink};
@@ -12,6 +12,24 @@ use super::{
     catalog::node,
     support::{Events, NODE, creates, service, sink_with, slot, write},
 };
+
+/// A Consul with ACLs, and a sink whose token has every right that it needs.
+async fn guarded() -> (FakeConsul, ConsulSink) {
+    let consul = FakeConsul::builder()
+        .acl(DefaultPolicy::Deny)
+        .token("full", Rules::sync(NODE))
+        .start()
+        .await
+        .unwrap();
+    let sink = with_token(&consul, "full");
+    (consul, sink)
+}
+
+fn with_token(consul: &FakeConsul, token: &str) -> ConsulSink {
+    sink_with(&consul.url(), |settings| {
+        settings.token = TokenSource::Value(Secret::new(token));
+    })
+}
 
 #[tokio::test]
 async fn fault_c09_what_may_not_be_read_is_not_taken_for_empty() {
@@ -55,15 +73,7 @@ async fn fault_c09_what_may_not_be_read_is_not_taken_for_empty() {
 
 #[tokio::test]
 async fn fault_c10_a_token_that_is_revoked_weakens_what_is_known_until_it_is_back() {
-    let consul = FakeConsul::builder()
-        .acl(DefaultPolicy::Deny)
-        .token("full", Rules::sync(NODE))
-        .start()
-        .await
-        .unwrap();
-    let sink = sink_with(&consul.url(), |settings| {
-        settings.token = TokenSource::Value(Secret::new("full"));
-    });
+    let (consul, sink) = guarded().await;
     write(&sink, &[service("web", 1)]).await;
     let mut events = Events::of(&sink);
     events.listing().await;
@@ -94,15 +104,7 @@ async fn fault_c10_a_token_that_is_revoked_weakens_what_is_known_until_it_is_bac
 
 #[tokio::test]
 async fn rights_that_are_narrowed_do_not_look_like_deletes() {
-    let consul = FakeConsul::builder()
-        .acl(DefaultPolicy::Deny)
-        .token("full", Rules::sync(NODE))
-        .start()
-        .await
-        .unwrap();
-    let sink = sink_with(&consul.url(), |settings| {
-        settings.token = TokenSource::Value(Secret::new("full"));
-    });
+    let (consul, sink) = guarded().await;
     write(&sink, &[service("web", 1), service("db", 1)]).await;
     let mut events = Events::of(&sink);
     events.listing().await;
@@ -123,15 +125,7 @@ async fn rights_that_are_narrowed_do_not_look_like_deletes() {
 /// Without a token Consul does not even say that something was left out.
 #[tokio::test]
 async fn fault_c09_without_a_token_what_may_not_be_read_is_not_taken_for_empty() {
-    let consul = FakeConsul::builder().acl(DefaultPolicy::Deny);
-    let consul = consul
-        .token("full", Rules::sync(NODE))
-        .start()
-        .await
-        .unwrap();
-    let full = sink_with(&consul.url(), |settings| {
-        settings.token = TokenSource::Value(Secret::new("full"));
-    });
+    let (consul, full) = guarded().await;
     write(&full, &[service("web", 1)]).await;
     let nodes = || Rules::new().node_prefix("", Right::Read);
     consul.put_token("", nodes());
@@ -167,9 +161,7 @@ async fn fault_c09_a_node_that_may_not_be_read_is_not_registered() {
         .token("few", rules);
     let consul = consul.start().await.unwrap();
     consul.put_node(node()).unwrap();
-    let sink = sink_with(&consul.url(), |settings| {
-        settings.token = TokenSource::Value(Secret::new("few"));
-    });
+    let sink = with_token(&consul, "few");
     let error = sink.apply(&creates(&sink, &service("web", 1))).await;
     let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use consul_sync_core::{
-    Event, Held, Outcome, Service, Settings, Sink, Slot, Standing,
+    Batch, Event, Held, Outcome, Outcomes, Service, Settings, Sink, Slot, Standing,
     testing::{Fault, MemoryRecord, MemorySink, service},
 };
 use futures::FutureExt;
@@ -22,6 +22,15 @@ fn tagged(tag: &str) -> Service {
     let mut web = service("default/web", ["10.0.0.1"]);
     web.tags = vec![Arc::from(tag)].into();
     web
+}
+
+/// A second instance is wanted and written, and the engine has not heard of the answer.
+fn scale(world: &mut World) -> (Service, Batch<MemoryRecord>, Outcomes<MemoryRecord>) {
+    let scaled = service("default/web", ["10.0.0.1", "10.0.0.2"]);
+    world.upsert(scaled.clone());
+    let batch = world.engine.next_batch(world.now).expect("a create");
+    let answer = world.sink.apply(batch.ops()).now_or_never();
+    (scaled, batch, answer.unwrap().unwrap())
 }
 
 fn read(sink: &MemorySink, slots: &[Slot]) -> Vec<(Slot, Held<MemoryRecord>)> {
@@ -81,10 +90,7 @@ fn fault_t05_a_stale_slot_is_not_tried_again_without_a_read() {
 fn what_an_event_shows_while_a_write_is_under_way_is_read_again() {
     let sink = MemorySink::default();
     let mut world = synced(&sink, service("default/web", ["10.0.0.1"]));
-    let scaled = service("default/web", ["10.0.0.1", "10.0.0.2"]);
-    world.upsert(scaled.clone());
-    let batch = world.engine.next_batch(world.now).expect("a create");
-    let answer = sink.apply(batch.ops()).now_or_never().unwrap().unwrap();
+    let (scaled, batch, answer) = scale(&mut world);
     // Somebody undoes the write, and that is seen before the write's answer.
     sink.damage("web", "10.0.0.2");
     world.take_sink_events();
@@ -97,10 +103,7 @@ fn what_an_event_shows_while_a_write_is_under_way_is_read_again() {
 fn what_a_listing_shows_while_a_write_is_under_way_is_read_again() {
     let sink = MemorySink::default();
     let mut world = synced(&sink, service("default/web", ["10.0.0.1"]));
-    let scaled = service("default/web", ["10.0.0.1", "10.0.0.2"]);
-    world.upsert(scaled.clone());
-    let batch = world.engine.next_batch(world.now).expect("a create");
-    let answer = sink.apply(batch.ops()).now_or_never().unwrap().unwrap();
+    let (scaled, batch, answer) = scale(&mut world);
     // Everything is gone, and a listing shows that before the write's answer.
     sink.damage("web", "10.0.0.1");
     sink.damage("web", "10.0.0.2");
