@@ -54,6 +54,25 @@ pub enum Outcome<V> {
     Unknown,
 }
 
+impl<V> Outcome<V> {
+    /// The outcome as a label.
+    ///
+    /// ```
+    /// # use consul_sync_core::Outcome;
+    /// assert_eq!(Outcome::Written(7).as_str(), "written");
+    /// ```
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Written(_) => "written",
+            Self::Deleted => "deleted",
+            Self::Stale => "stale",
+            Self::Refused(_) => "refused",
+            Self::Skipped => "skipped",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A system that holds services: the actual side, and the only one that is written.
 ///
 /// # Contract

@@ -14,6 +14,8 @@ mod commands;
 mod election;
 mod life;
 mod narrowed;
+#[path = "../support/objects.rs"]
+mod objects;
 mod outage;
 #[path = "../support/program.rs"]
 mod program;

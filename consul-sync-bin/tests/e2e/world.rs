@@ -3,6 +3,10 @@
 use consul_sync_testbed::Client;
 use serde_json::{Value, json};
 
+use crate::objects::{service, services, slice, slices};
+
+/// The port of every pod.
+const PORT: u16 = 8080;
 /// The namespace that scenarios live in.
 const NAMESPACE: &str = "default";
 
@@ -27,20 +31,15 @@ impl World<'_> {
     }
 
     async fn web_of(&self, namespace: &str, name: &str, addresses: &[&str]) {
-        let service = json!({
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": { "name": name },
-            "spec": { "clusterIP": "None", "ports": [{ "name": "http", "port": 80, "targetPort": 8080 }] },
-        });
-        self.create(&services(namespace), &service).await;
-        self.create(&slices(namespace), &slice(name, addresses))
+        self.create(&services(namespace), &service(name, PORT))
             .await;
+        let slice = slice(name, PORT, ready(addresses));
+        self.create(&slices(namespace), &slice).await;
     }
 
     /// The pods of a Service from now on.
     pub(crate) async fn scale(&self, name: &str, addresses: &[&str]) {
-        let change = json!({ "endpoints": slice(name, addresses)["endpoints"] });
+        let change = json!({ "endpoints": slice(name, PORT, ready(addresses))["endpoints"] });
         self.0
             .merge(&format!("{}/{name}-1", slices(NAMESPACE)), &change)
             .await
@@ -85,25 +84,6 @@ impl World<'_> {
     }
 }
 
-fn services(namespace: &str) -> String {
-    format!("/api/v1/namespaces/{namespace}/services")
-}
-
-fn slices(namespace: &str) -> String {
-    format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")
-}
-
-fn slice(name: &str, addresses: &[&str]) -> Value {
-    let endpoints: Vec<Value> = addresses
-        .iter()
-        .map(|address| json!({ "addresses": [address], "conditions": { "ready": true } }))
-        .collect();
-    json!({
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": { "name": format!("{name}-1"), "labels": { "kubernetes.io/service-name": name } },
-        "addressType": "IPv4",
-        "endpoints": endpoints,
-        "ports": [{ "name": "http", "port": 8080, "protocol": "TCP" }],
-    })
+fn ready<'a>(addresses: &'a [&'a str]) -> impl Iterator<Item = (&'a str, bool)> {
+    addresses.iter().map(|address| (*address, true))
 }

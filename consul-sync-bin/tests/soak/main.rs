@@ -15,6 +15,8 @@
 
 mod expectation;
 mod kind;
+#[path = "../support/objects.rs"]
+mod objects;
 mod observer;
 #[path = "../support/program.rs"]
 #[allow(dead_code, reason = "the other tests with the program use the rest")]

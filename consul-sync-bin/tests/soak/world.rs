@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 use crate::{
     expectation::{PORT, Place, Seen},
+    objects::{self, services, slice, slices},
     observer::Observer,
 };
 
@@ -42,6 +43,13 @@ struct Service {
     tag: Option<String>,
 }
 
+impl Service {
+    fn endpoints(&self) -> impl Iterator<Item = (Ipv4Addr, bool)> {
+        let endpoints = self.endpoints.iter();
+        endpoints.map(|(address, ready)| (*address, *ready))
+    }
+}
+
 impl World {
     /// Empties the namespace and fills it.
     pub(crate) async fn create(kubernetes: &Client, rng: Rng) -> Self {
@@ -57,7 +65,7 @@ impl World {
         world
             .send(Method::POST, "/api/v1/namespaces".to_owned(), namespace)
             .await;
-        for collection in [services(), slices()] {
+        for collection in [services(NAMESPACE), slices(NAMESPACE)] {
             world.send(Method::DELETE, collection, Value::Null).await;
         }
         // Now and then so little that the brake does not hold any delete.
@@ -188,8 +196,12 @@ impl World {
         observer.expect(|expectation| expectation.rewrites(&name));
         let change =
             json!({ "metadata": { "annotations": { "consul.hashicorp.com/service-tags": tag } } });
-        self.send(Method::PATCH, format!("{}/{name}", services()), change)
-            .await;
+        self.send(
+            Method::PATCH,
+            format!("{}/{name}", services(NAMESPACE)),
+            change,
+        )
+        .await;
         self.services.entry(name).or_default().tag = Some(tag);
         self.told(observer);
     }
@@ -224,13 +236,13 @@ impl World {
         });
         self.send(
             Method::DELETE,
-            format!("{}/{name}", services()),
+            format!("{}/{name}", services(NAMESPACE)),
             Value::Null,
         )
         .await;
         self.send(
             Method::DELETE,
-            format!("{}/{name}-1", slices()),
+            format!("{}/{name}-1", slices(NAMESPACE)),
             Value::Null,
         )
         .await;
@@ -273,22 +285,21 @@ impl World {
     }
 
     async fn post(&self, name: &str, service: &Service) {
-        let object = json!({
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": { "name": name },
-            "spec": { "clusterIP": "None", "ports": [{ "name": "http", "port": 80, "targetPort": PORT }] },
-        });
-        self.send(Method::POST, services(), object).await;
-        self.send(Method::POST, slices(), slice(name, service))
-            .await;
+        let object = objects::service(name, PORT);
+        self.send(Method::POST, services(NAMESPACE), object).await;
+        let object = slice(name, PORT, service.endpoints());
+        self.send(Method::POST, slices(NAMESPACE), object).await;
     }
 
     /// The endpoints of a Service that exists.
     async fn put(&mut self, name: &str, service: Service) {
-        let change = json!({ "endpoints": slice(name, &service)["endpoints"] });
-        self.send(Method::PATCH, format!("{}/{name}-1", slices()), change)
-            .await;
+        let change = json!({ "endpoints": slice(name, PORT, service.endpoints())["endpoints"] });
+        self.send(
+            Method::PATCH,
+            format!("{}/{name}-1", slices(NAMESPACE)),
+            change,
+        )
+        .await;
         self.services.insert(name.to_owned(), service);
     }
 
@@ -328,25 +339,4 @@ fn places<'a>(name: &str, addresses: impl IntoIterator<Item = &'a Ipv4Addr>) -> 
     addresses
         .map(|address| (name.to_owned(), *address))
         .collect()
-}
-
-fn services() -> String {
-    format!("/api/v1/namespaces/{NAMESPACE}/services")
-}
-
-fn slices() -> String {
-    format!("/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices")
-}
-
-fn slice(name: &str, service: &Service) -> Value {
-    let endpoint = |(address, ready): (&Ipv4Addr, &bool)| json!({ "addresses": [address], "conditions": { "ready": ready } });
-    let endpoints: Vec<Value> = service.endpoints.iter().map(endpoint).collect();
-    json!({
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": { "name": format!("{name}-1"), "labels": { "kubernetes.io/service-name": name } },
-        "addressType": "IPv4",
-        "endpoints": endpoints,
-        "ports": [{ "name": "http", "port": PORT, "protocol": "TCP" }],
-    })
 }

@@ -17,17 +17,7 @@ async fn fault_o02_the_second_of_one_owner_stands_by_and_says_who_leads() {
     first.until_leading().await;
     let sessions = consul.requests(Endpoint::SessionCreate);
     let second = Replica::elected(&consul.url(), "second");
-    let state = second
-        .until(|state| {
-            matches!(
-                state,
-                LockState::StandingBy {
-                    holder: Some(_),
-                    ..
-                }
-            )
-        })
-        .await;
+    let state = second.until_standing_by().await;
     let text = state.to_string();
     assert!(text.contains("process first on host-1 since "), "{text}");
     assert!(first.is_open() && !second.is_open());

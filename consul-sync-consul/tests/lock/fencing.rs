@@ -73,17 +73,7 @@ async fn fault_p04_the_writes_of_an_older_leader_are_refused_by_consul() {
     one_writer(&consul.applied());
     // The old one finds out, and stands by.
     old.go_on();
-    let state = old
-        .until(|state| {
-            matches!(
-                state,
-                LockState::StandingBy {
-                    holder: Some(_),
-                    ..
-                }
-            )
-        })
-        .await;
+    let state = old.until_standing_by().await;
     assert!(state.to_string().contains("process new"), "{state}");
 }
 
@@ -187,17 +177,7 @@ async fn a_standby_writes_nothing_and_its_driver_keeps_its_tables_warm() {
     standby.source.put(service("ns/web", ["10.0.0.1"]));
     standby.source.put(service("ns/api", ["10.0.0.2"]));
     eventually(&consul, "web", |consul| consul.instances(NODE).len() == 1).await;
-    standby
-        .until(|state| {
-            matches!(
-                state,
-                LockState::StandingBy {
-                    holder: Some(_),
-                    ..
-                }
-            )
-        })
-        .await;
+    standby.until_standing_by().await;
     assert!(consul.instances_of_service("api").is_empty());
     leader.end().await;
     eventually(&consul, "api", |consul| {

@@ -133,6 +133,20 @@ impl Replica {
         self.until(LockState::is_leading).await;
     }
 
+    /// Until it knows who leads in its place.
+    pub(crate) async fn until_standing_by(&self) -> LockState {
+        let knows = |state: &LockState| {
+            matches!(
+                state,
+                LockState::StandingBy {
+                    holder: Some(_),
+                    ..
+                }
+            )
+        };
+        self.until(knows).await
+    }
+
     pub(crate) async fn until(&self, is_it: impl FnMut(&LockState) -> bool) -> LockState {
         let mut state = self.lock.state();
         let seen = timeout(DEADLINE, state.wait_for(is_it)).await;

@@ -197,17 +197,7 @@ impl Running {
 
 /// What each operation came to, in a word.
 pub(crate) fn kinds<V: std::fmt::Debug>(outcomes: &[Outcome<V>]) -> Vec<&'static str> {
-    outcomes
-        .iter()
-        .map(|outcome| match outcome {
-            Outcome::Written(_) => "written",
-            Outcome::Deleted => "deleted",
-            Outcome::Stale => "stale",
-            Outcome::Refused(_) => "refused",
-            Outcome::Skipped => "skipped",
-            Outcome::Unknown => "unknown",
-        })
-        .collect()
+    outcomes.iter().map(Outcome::as_str).collect()
 }
 
 /// The IDs of what is held.

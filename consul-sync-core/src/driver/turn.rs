@@ -11,8 +11,7 @@ use tokio::{
 use super::{Done, Driver, backoff::Backoff};
 use crate::{
     AdapterError, BatchId, BatchReport, Engine, ErrorKind, Event, Held, Key, Notice, Observer,
-    Outcome, Outcomes, Service, Side, Sink, SinkError, Slot, Source, SourceError, SyncStatus,
-    WatchStream,
+    Outcomes, Service, Side, Sink, SinkError, Slot, Source, SourceError, SyncStatus, WatchStream,
 };
 
 /// Events taken in one turn before the next batch is looked at.
@@ -185,7 +184,7 @@ impl<S: Source, K: Sink> Turn<S, K> {
         let outcomes = match answer {
             Ok(outcomes) => {
                 for (op, outcome) in ops.iter().zip(&outcomes) {
-                    let outcome = outcome_name(outcome);
+                    let outcome = outcome.as_str();
                     self.observer.operation(&op.slot, &op.id, op.verb, outcome);
                 }
                 Some(outcomes)
@@ -297,15 +296,4 @@ fn later<T: Send + 'static>(
         .filter_map(|()| async { None })
         .chain(stream)
         .boxed()
-}
-
-fn outcome_name<V>(outcome: &Outcome<V>) -> &'static str {
-    match outcome {
-        Outcome::Written(_) => "written",
-        Outcome::Deleted => "deleted",
-        Outcome::Stale => "stale",
-        Outcome::Refused(_) => "refused",
-        Outcome::Skipped => "skipped",
-        Outcome::Unknown => "unknown",
-    }
 }

@@ -7,7 +7,7 @@ mod replica;
 
 use std::{sync::Arc, time::Duration};
 
-use consul_sync_consul::{ConsulSink, LockSettings, LockState, Registration};
+use consul_sync_consul::{ConsulSink, LockSettings, Registration};
 use consul_sync_core::{Action, Layout, Op, Outcome, Sink, testing::service};
 use consul_sync_testbed::{Consul, ConsulSettings, ConsulVersion, Program, Programs};
 use serde_json::{Value, json};
@@ -70,20 +70,6 @@ async fn instances(consul: &Consul) -> usize {
     listing["Services"].as_array().map_or(0, Vec::len)
 }
 
-async fn standing_by(replica: &Replica) {
-    replica
-        .until(|state| {
-            matches!(
-                state,
-                LockState::StandingBy {
-                    holder: Some(_),
-                    ..
-                }
-            )
-        })
-        .await;
-}
-
 fn creates(sink: &ConsulSink) -> Vec<Op<Registration>> {
     let service = service("ns/web", ["10.0.0.1", "10.0.0.2"]);
     let slot = sink.place(&service).unwrap();
@@ -99,7 +85,7 @@ async fn fault_p04_the_writes_of_an_older_leader_are_refused_by_a_real_consul(co
     let old = Replica::with(consul.url(), "old-leader", false, long);
     old.until_leading().await;
     let new = Replica::with(consul.url(), "new-leader", false, long);
-    standing_by(&new).await;
+    new.until_standing_by().await;
     old.stop();
     let ended = session(consul).await;
     let path = format!("/v1/session/destroy/{ended}");
@@ -130,7 +116,7 @@ async fn fault_p06_the_lock_of_a_dead_leader_is_taken_over_on_a_real_consul(cons
     let dead = Replica::elected(consul.url(), "dead-leader");
     dead.until_leading().await;
     let heir = Replica::elected(consul.url(), "heir");
-    standing_by(&heir).await;
+    heir.until_standing_by().await;
     let died = Instant::now();
     drop(dead);
     heir.until_leading().await;
@@ -144,7 +130,7 @@ async fn a_lead_is_handed_over_on_a_real_consul(consul: &Consul) {
     });
     first.until_leading().await;
     let second = Replica::with(consul.url(), "second", false, long);
-    standing_by(&second).await;
+    second.until_standing_by().await;
     let asked = Instant::now();
     first.end().await;
     second.until_leading().await;

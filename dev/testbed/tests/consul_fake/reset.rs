@@ -36,9 +36,13 @@ async fn read(side: &Side, path: &str) -> Option<Seen> {
     side.try_read(path, PREFIX).await
 }
 
+async fn all(side: &Side) -> Vec<Option<Seen>> {
+    join_all(READS.iter().map(|path| read(side, path))).await
+}
+
 async fn before(side: &Side) -> Before {
-    let seen = join_all(READS.iter().map(|path| read(side, path))).await;
-    let indexes = seen
+    let indexes = all(side)
+        .await
         .into_iter()
         .map(|seen| seen.and_then(|seen| seen.index));
     Before {
@@ -52,6 +56,12 @@ impl Before {
         let paths = READS.iter().zip(&self.indexes);
         let paths = paths.map(|(path, index)| format!("{path}&index={index}&wait=20s"));
         join_all(paths.map(|path| async move { read(side, &path).await })).await
+    }
+
+    /// The same reads again, without waiting.
+    async fn after(&self, side: &mut Side) -> Vec<Option<Told>> {
+        let seen = all(side).await;
+        self.told(side, seen)
     }
 
     fn told(&self, side: &mut Side, seen: Vec<Option<Seen>>) -> Vec<Option<Told>> {
@@ -145,13 +155,9 @@ pub(crate) async fn restored(version: ConsulVersion) -> Tested {
         &fake_before.told(&mut of_fake, held_fake),
         "open",
     );
-    let after_real = join_all(READS.iter().map(|path| read(&of_real, path))).await;
-    let after_fake = join_all(READS.iter().map(|path| read(&of_fake, path))).await;
-    same(
-        &real_before.told(&mut of_real, after_real),
-        &fake_before.told(&mut of_fake, after_fake),
-        "asked after it",
-    );
+    let after_real = real_before.after(&mut of_real).await;
+    let after_fake = fake_before.after(&mut of_fake).await;
+    same(&after_real, &after_fake, "asked after it");
     Ok(())
 }
 
@@ -185,12 +191,8 @@ pub(crate) async fn restarted(version: ConsulVersion) -> Tested {
     let (held_fake, ()) = futures::future::join(fake_before.held(&of_fake), restart_fake).await;
     assert!(held_real.iter().all(Option::is_none), "{held_real:?}");
     assert!(held_fake.iter().all(Option::is_none), "{held_fake:?}");
-    let after_real = join_all(READS.iter().map(|path| read(&of_real, path))).await;
-    let after_fake = join_all(READS.iter().map(|path| read(&of_fake, path))).await;
-    same(
-        &real_before.told(&mut of_real, after_real),
-        &fake_before.told(&mut of_fake, after_fake),
-        "asked after it",
-    );
+    let after_real = real_before.after(&mut of_real).await;
+    let after_fake = fake_before.after(&mut of_fake).await;
+    same(&after_real, &after_fake, "asked after it");
     Ok(())
 }

@@ -323,17 +323,22 @@ impl Side {
         self.pages(kind, place, selector, limit, first).await
     }
 
+    /// Waits until the server's cache has seen what was written last.
+    async fn catch_up(&mut self, path: &str) {
+        let newest = self.version(At::Latest);
+        let _ = self
+            .client
+            .get(&format!(
+                "{path}?resourceVersion={newest}&resourceVersionMatch=NotOlderThan"
+            ))
+            .await;
+    }
+
     async fn watch(&mut self, kind: Kind, place: Place, selector: &str, at: At) -> Seen {
         let path = kind.path(Some(&self.namespace(place)));
         let version = self.version(at);
         if at == At::Any {
-            let newest = self.version(At::Latest);
-            let _ = self
-                .client
-                .get(&format!(
-                    "{path}?resourceVersion={newest}&resourceVersionMatch=NotOlderThan"
-                ))
-                .await;
+            self.catch_up(&path).await;
         }
         let url = format!(
             "{path}?watch=true&timeoutSeconds=1&labelSelector={selector}&resourceVersion={version}"
@@ -349,13 +354,7 @@ impl Side {
     async fn query(&mut self, kind: Kind, place: Place, query: &str) -> Seen {
         let path = kind.path(Some(&self.namespace(place)));
         if query.contains("resourceVersion=0") {
-            let newest = self.version(At::Latest);
-            let _ = self
-                .client
-                .get(&format!(
-                    "{path}?resourceVersion={newest}&resourceVersionMatch=NotOlderThan"
-                ))
-                .await;
+            self.catch_up(&path).await;
         }
         let answer = self
             .client
