@@ -116,6 +116,8 @@ pub enum Notice {
     Accepted(Key),
     /// The sink refused one record.
     Quarantined(Slot, RecordId, Rejection),
+    /// Somebody else holds a wanted record, or one that it needs.
+    Blocked(Slot, RecordId),
     /// The brake was engaged (`true`) or released.
     Brake(bool),
 }

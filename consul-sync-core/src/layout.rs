@@ -22,6 +22,13 @@ pub trait Record: Eq + fmt::Debug + Send + Sync + 'static {
     /// The namespace of the source that it says it came from, where it says so.
     fn origin(&self) -> Option<&str>;
 
+    /// The record of its slot without which it has no place, where there is one. While somebody else holds
+    /// that one, this one is neither written nor left: endpoints of ours below a name of theirs would take their
+    /// traffic.
+    fn needs(&self) -> Option<&RecordId> {
+        None
+    }
+
     /// Its fields for people, in a fixed order: what a plan prints.
     fn fields(&self) -> Vec<(Cow<'static, str>, String)>;
 }

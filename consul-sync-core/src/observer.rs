@@ -26,6 +26,12 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
         let _ = (slot, id, rejection);
     }
 
+    /// Somebody else holds what a wanted record would take the place of; it is left alone, and told once while
+    /// it is so.
+    fn blocked(&self, slot: &Slot, id: &RecordId) {
+        let _ = (slot, id);
+    }
+
     /// One operation was answered. For debugging; see [`Observer::applied`] for the batch.
     fn operation(&self, slot: &Slot, id: &RecordId, verb: &'static str, outcome: &'static str) {
         let _ = (slot, id, verb, outcome);

@@ -137,6 +137,7 @@ impl<S: Source, K: Sink> Turn<S, K> {
                 Notice::Quarantined(slot, id, rejection) => {
                     self.observer.quarantined(&slot, &id, &rejection);
                 }
+                Notice::Blocked(slot, id) => self.observer.blocked(&slot, &id),
                 Notice::Brake(_) => self.observer.brake(&self.engine.status().brake),
             }
         }

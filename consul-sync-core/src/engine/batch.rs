@@ -238,6 +238,10 @@ impl<L: Layout> Engine<L> {
         });
         let before = count(&mut self.matched, slot, difference.matched);
         self.matched_total = self.matched_total + difference.matched - before;
+        let known = self.blocked.get(slot).map_or(&[][..], Vec::as_slice);
+        for id in difference.blocked.iter().filter(|id| !known.contains(id)) {
+            self.notices.push(Notice::Blocked(slot.clone(), id.clone()));
+        }
         set_or_remove(&mut self.blocked, slot, difference.blocked.clone());
         let known = self.refused.get(slot).map_or(&[][..], Vec::as_slice);
         if known != found.refused {

@@ -87,7 +87,7 @@ impl<L: Layout> Engine<L> {
         let mut live = found
             .desired
             .iter()
-            .filter(|want| want.is_live() && !blocked.contains(want.id()))
+            .filter(|want| want.is_live() && blocked.binary_search(want.id()).is_err())
             .peekable();
         if live.peek().is_none() {
             return true;

@@ -7,6 +7,7 @@
 //! | yes | ours, other content | update |
 //! | yes | an orphan | update that adopts |
 //! | yes | foreign | blocked: reported, never written |
+//! | yes, and [needs](Record::needs) a foreign one | any | blocked, and held as if it was not wanted |
 //! | no | ours | surplus: deleted when that is safe |
 //! | no | an orphan | reported; surplus when the operator says so |
 //! | no | foreign | nothing |
@@ -22,7 +23,7 @@ pub(crate) struct Difference<R: Record> {
     pub(crate) puts: Vec<Op<R>>,
     /// Held records that nobody wants: candidates for a delete, not yet operations.
     pub(crate) surplus: Vec<HeldRecord<R>>,
-    /// Wanted ids that somebody else holds.
+    /// Wanted ids that somebody else holds, or that need one, sorted.
     pub(crate) blocked: Vec<RecordId>,
     /// Unwanted orphans that stay.
     pub(crate) orphans: Vec<RecordId>,
@@ -50,10 +51,17 @@ pub(crate) fn difference<R: Record>(
         matched: 0,
         comparisons: 0,
     };
-    let (mut wants, mut haves) = (desired.iter().peekable(), held.iter().peekable());
+    let is_barred = |want: &&Arc<R>| want.needs().is_some_and(|needed| is_foreign(held, needed));
+    let barred = desired.iter().filter(is_barred);
+    out.blocked.extend(barred.map(|want| want.id().clone()));
+    let wants = desired.iter().filter(|want| !is_barred(want));
+    let (mut wants, mut haves) = (wants.peekable(), held.iter().peekable());
     loop {
         let order = match (wants.peek(), haves.peek()) {
-            (None, None) => return out,
+            (None, None) => {
+                out.blocked.sort_unstable();
+                return out;
+            }
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
             (Some(want), Some(have)) => want.id().cmp(have.record.id()),
@@ -77,6 +85,13 @@ pub(crate) fn difference<R: Record>(
             }
         }
     }
+}
+
+fn is_foreign<R: Record>(held: &[HeldRecord<R>], id: &RecordId) -> bool {
+    held.binary_search_by(|have| have.record.id().cmp(id))
+        .ok()
+        .and_then(|at| held.get(at))
+        .is_some_and(|have| have.standing == Standing::Foreign)
 }
 
 impl<R: Record> Difference<R> {

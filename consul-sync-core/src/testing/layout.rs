@@ -14,10 +14,12 @@ pub struct MemoryRecord {
     origin: Arc<str>,
     tags: Arc<[Arc<str>]>,
     instance: Instance,
+    needs: Option<RecordId>,
 }
 
 impl MemoryRecord {
-    /// The record of one instance of a service.
+    /// The record of one instance of a service. One whose meta has `needs` [needs](Record::needs) the record at
+    /// that address.
     ///
     /// # Panics
     /// Never: an address has text.
@@ -28,6 +30,10 @@ impl MemoryRecord {
             origin: Arc::clone(service.key.namespace()),
             tags: Arc::clone(&service.tags),
             instance: instance.clone(),
+            needs: instance
+                .meta
+                .get("needs")
+                .and_then(|address| RecordId::new(address).ok()),
         }
     }
 
@@ -50,6 +56,10 @@ impl Record for MemoryRecord {
 
     fn origin(&self) -> Option<&str> {
         Some(&self.origin)
+    }
+
+    fn needs(&self) -> Option<&RecordId> {
+        self.needs.as_ref()
     }
 
     fn fields(&self) -> Vec<(Cow<'static, str>, String)> {

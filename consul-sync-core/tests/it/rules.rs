@@ -105,6 +105,47 @@ fn a_foreign_record_in_the_way_is_reported_and_left_alone() {
 }
 
 #[test]
+fn what_needs_a_record_that_somebody_else_holds_is_neither_written_nor_left() {
+    let sink = MemorySink::default();
+    let mut web = service("default/web", ["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
+    for instance in &mut web.instances[1..] {
+        instance.meta = [("needs", "10.0.0.1")].into_iter().collect();
+    }
+    let mut world = World::new(&sink, unbraked());
+    world.list([web.clone()]);
+    world.pump();
+    assert_eq!(sink.ids("web").len(), 3);
+    world.engine.take_notices();
+    // Somebody takes the first one's place.
+    sink.plant(&service("default/web", ["10.0.0.1"]), Standing::Foreign);
+    world.pump();
+    assert_eq!(sink.ids("web"), ["10.0.0.1"], "what needed it is gone");
+    let status = world.engine.status();
+    assert_eq!((status.blocked, status.owned), (3, 0));
+    let blocked =
+        |notice: &Notice| matches!(notice, Notice::Blocked(slot, _) if slot.as_str() == "web");
+    assert_eq!(
+        world
+            .engine
+            .take_notices()
+            .iter()
+            .filter(|n| blocked(n))
+            .count(),
+        3
+    );
+    world.upsert(web);
+    world.pump();
+    assert!(
+        !world.engine.take_notices().iter().any(blocked),
+        "told once"
+    );
+    // They leave: everything is written again.
+    sink.damage("web", "10.0.0.1");
+    world.pump();
+    assert_eq!(sink.ids("web").len(), 3);
+}
+
+#[test]
 fn an_orphan_is_adopted_when_wanted_and_reported_when_not() {
     let sink = MemorySink::default();
     sink.plant(
