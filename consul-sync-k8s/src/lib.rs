@@ -41,13 +41,16 @@
 //! ```
 
 mod annotations;
+mod digest;
 mod identity;
 mod index;
+mod mark;
 mod preflight;
 mod quota;
 mod rights;
 mod selector;
 mod settings;
+mod sink;
 pub mod slim;
 mod source;
 mod strings;
@@ -64,6 +67,9 @@ pub use selector::{InvalidSelector, Selector};
 pub use settings::{
     ConsulNamespaces, ExportSettings, InvalidNameRule, InvalidNodePorts, NameRule, NameRules,
     Needs, NodePorts,
+};
+pub use sink::{
+    Endpoint, ImportSettings, InvalidImport, KubeSink, Manifest, Mode, ModeRule, ObjectVersion,
 };
 pub use source::KubeSource;
 pub use watch::WatchSettings;

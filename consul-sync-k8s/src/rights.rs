@@ -10,7 +10,7 @@ pub use render::Subject;
 pub use verb::Verb;
 
 use crate::{
-    ExportSettings,
+    ExportSettings, ImportSettings,
     slim::{EndpointSliceBody, IngressBody, Kind, NamespaceBody, NodeBody, ServiceBody},
 };
 
@@ -19,6 +19,16 @@ const NAMESPACES: usize = 8;
 
 /// The namespace whose UID stands for the cluster.
 pub(crate) const KUBE_SYSTEM: &str = "kube-system";
+
+/// What a sink does to the objects that it writes.
+const WRITING: [Verb; 6] = [
+    Verb::Get,
+    Verb::List,
+    Verb::Watch,
+    Verb::Create,
+    Verb::Patch,
+    Verb::Delete,
+];
 
 /// One right: a verb on a resource, somewhere.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,10 +87,16 @@ impl Scope {
                 .map(|name| name.as_str().into())
                 .collect(),
         };
-        let named: Arc<[Arc<str>]> = named
-            .into_iter()
-            .filter(|name| settings.allows_namespace(name))
-            .collect();
+        Self::few(
+            named
+                .into_iter()
+                .filter(|name| settings.allows_namespace(name)),
+        )
+    }
+
+    /// These namespaces, or all when they are many.
+    pub(crate) fn few(namespaces: impl Iterator<Item = Arc<str>>) -> Self {
+        let named: Arc<[Arc<str>]> = namespaces.collect();
         if named.len() > NAMESPACES {
             Self::Everywhere
         } else {
@@ -142,6 +158,79 @@ impl Rights {
             NamespaceBody::PLURAL,
             &[None],
         );
+        Self::with_identity(rights, identity)
+    }
+
+    /// The rights to write services of Consul into the cluster: a watch and the conditional writes of what is written,
+    /// and Events where they are wanted. `identity` as for [`Rights::needed`].
+    ///
+    /// ```
+    /// use consul_sync_core::Owner;
+    /// use consul_sync_k8s::{ImportSettings, Rights, Subject};
+    /// let settings = ImportSettings::new(Owner::new("cluster-a")?);
+    /// let yaml = Rights::to_import(&settings, false).to_yaml(&Subject::default());
+    /// assert!(yaml.contains("verbs: [get, list, watch, create, patch, delete]"));
+    /// assert!(yaml.contains("kind: Role\n") && !yaml.contains("kind: ClusterRole\n"));
+    /// # Ok::<(), consul_sync_core::InvalidText>(())
+    /// ```
+    pub fn to_import(settings: &ImportSettings, identity: bool) -> Self {
+        let mut kinds: Vec<(&str, &str, &[Verb])> =
+            vec![(ServiceBody::GROUP, ServiceBody::PLURAL, &WRITING)];
+        if settings.writes_slices() {
+            let slices = (EndpointSliceBody::GROUP, EndpointSliceBody::PLURAL);
+            kinds.push((slices.0, slices.1, &WRITING));
+        }
+        if settings.events {
+            kinds.push(("", "events", &[Verb::Create]));
+        }
+        let mut rights = Vec::new();
+        for namespace in settings.scope().namespaces() {
+            for (group, resource, verbs) in &kinds {
+                rights.extend(verbs.iter().map(|verb| Right {
+                    namespace: namespace.clone(),
+                    group,
+                    resource,
+                    name: None,
+                    verb: *verb,
+                }));
+            }
+        }
+        Self::with_identity(rights, identity)
+    }
+
+    /// The rights of both.
+    ///
+    /// ```
+    /// use consul_sync_core::Owner;
+    /// use consul_sync_k8s::{ExportSettings, ImportSettings, Rights};
+    /// let import = ImportSettings::new(Owner::new("cluster-a")?);
+    /// let both = Rights::needed(&ExportSettings::default(), true).and(Rights::to_import(&import, true));
+    /// assert_eq!(both.iter().filter(|right| right.resource == "namespaces").count(), 1);
+    /// # Ok::<(), consul_sync_core::InvalidText>(())
+    /// ```
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.rights.extend(other.rights);
+        // What is given everywhere is given in each namespace.
+        let everywhere: Vec<Right> = self
+            .rights
+            .iter()
+            .filter(|right| right.namespace.is_none())
+            .cloned()
+            .collect();
+        self.rights.retain(|right| {
+            let wide = Right {
+                namespace: None,
+                ..right.clone()
+            };
+            right.namespace.is_none() || !everywhere.contains(&wide)
+        });
+        self.rights.sort();
+        self.rights.dedup();
+        self
+    }
+
+    fn with_identity(mut rights: Vec<Right>, identity: bool) -> Self {
         if identity {
             // RBAC counts a namespace as being in itself, so that a Role there is enough.
             let everywhere = rights.iter().any(|right| right.namespace.is_none());

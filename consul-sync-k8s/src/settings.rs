@@ -7,6 +7,7 @@ mod node_ports;
 use std::{collections::BTreeSet, num::NonZeroUsize};
 
 pub use consul_namespaces::ConsulNamespaces;
+pub(crate) use name_rules::matches;
 pub use name_rules::{InvalidNameRule, NameRule, NameRules};
 pub use node_ports::{InvalidNodePorts, NodePorts};
 

@@ -22,6 +22,7 @@ use consul_sync_core::Key;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+pub(crate) use endpoint_slice::SERVICE_NAME;
 pub use endpoint_slice::{AddressType, Endpoint, EndpointPort, EndpointSliceBody, TargetRef};
 pub use ingress::{IngressBody, Rule};
 pub use namespace::NamespaceBody;
@@ -45,7 +46,7 @@ pub type Namespace = Object<NamespaceBody>;
 /// One object: its metadata, slimmed, and the rest where it could be decoded.
 ///
 /// Of the metadata are kept: name, namespace, uid, resourceVersion, both timestamps, the labels that the kind
-/// needs, and annotations that start with `consul.hashicorp.com/`.
+/// needs, and annotations that start with `consul.hashicorp.com/` or `consul-sync.io/`.
 ///
 /// ```
 /// use consul_sync_k8s::slim;

@@ -48,15 +48,18 @@ use futures::{
 use kube::Client;
 use tokio::time::{Instant, sleep};
 
-pub(crate) use self::problem::{Asked, Problem};
 pub use self::settings::WatchSettings;
 use self::{
     backoff::Backoff,
     coroutine::{Emitter, endless},
     follow::{Loss, Signal, follow},
-    kind::{Place, number},
+    kind::Place,
     list::{Manner, list},
     problem::Verdict,
+};
+pub(crate) use self::{
+    kind::number,
+    problem::{Asked, Problem},
 };
 use crate::{
     Change,

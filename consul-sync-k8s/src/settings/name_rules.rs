@@ -88,7 +88,7 @@ impl fmt::Display for NameRule {
 }
 
 /// Whether a text is of a pattern: the parts between its asterisks, in their order. Cost: O(pattern × text).
-fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let Some((first, rest)) = pattern.split_once(ALL) else {
         return pattern == text;
     };

@@ -9,6 +9,7 @@ use super::{
     Kind, RawMeta, Soft, Undecodable, address,
     decode::{Decode, Parts},
 };
+use crate::mark;
 
 /// The label that names the Service an EndpointSlice belongs to.
 pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -142,7 +143,7 @@ impl Decode for EndpointSliceBody {
     type Raw = RawEndpointSlice;
 
     fn keeps_label(key: &str) -> bool {
-        key == SERVICE_NAME
+        key == SERVICE_NAME || mark::LABELS.contains(&key)
     }
 
     fn decode(raw: RawEndpointSlice) -> Result<Self, Undecodable> {

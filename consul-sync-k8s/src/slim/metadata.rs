@@ -12,7 +12,7 @@ use serde::{
 };
 
 use super::{decode::Decode, soft::Soft};
-use crate::annotations;
+use crate::{annotations, mark};
 
 /// Metadata of soft fields. `B` says which labels are kept.
 #[derive(Debug, Deserialize)]
@@ -109,7 +109,7 @@ impl<B: Decode> Filter for Labels<B> {
 
 impl Filter for Ours {
     fn keeps(key: &str) -> bool {
-        key.starts_with(annotations::PREFIX)
+        key.starts_with(annotations::PREFIX) || key.starts_with(mark::PREFIX)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use consul_sync_core::Address;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     Kind, RawMeta, Soft, Undecodable, address,
@@ -21,6 +21,12 @@ pub struct ServiceBody {
     pub external_ips: Vec<Address>,
     /// `status.loadBalancer.ingress`, in their order.
     pub load_balancer: Vec<LoadBalancerIngress>,
+    /// `spec.externalName`, where there is one.
+    pub external_name: Option<Arc<str>>,
+    /// Whether `spec.clusterIP` is `None`.
+    pub headless: bool,
+    /// Whether there is a `spec.selector`.
+    pub selects: bool,
 }
 
 /// `spec.type` of a Service.
@@ -73,6 +79,10 @@ struct RawSpec {
     ports: Soft<Vec<Soft<RawPort>>>,
     #[serde(rename = "externalIPs")]
     external_ips: Soft<Vec<Soft<String>>>,
+    external_name: Soft<String>,
+    #[serde(rename = "clusterIP")]
+    cluster_ip: Soft<String>,
+    selector: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -128,7 +138,14 @@ impl Decode for ServiceBody {
 
     fn decode(raw: RawService) -> Result<Self, Undecodable> {
         let spec = raw.spec.or_default("spec")?;
+        // What only a sink looks at spoils no Service for a source.
+        let external_name = spec.external_name.good();
         let mut body = Self {
+            external_name: external_name
+                .filter(|name| !name.is_empty())
+                .map(|name| name.as_str().into()),
+            headless: spec.cluster_ip.good().is_some_and(|ip| ip == "None"),
+            selects: spec.selector.is_some(),
             type_: service_type(spec.type_)?,
             ..Self::default()
         };

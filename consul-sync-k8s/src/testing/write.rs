@@ -155,6 +155,14 @@ impl Writer {
                 }
                 let applied = patch::apply(old.as_deref(), change, manager, &kind.api_version());
                 if old.is_none() {
+                    // Who names a UID means an object that is there.
+                    let uid = text(change, "/metadata/uid");
+                    if !uid.is_empty() {
+                        let why = format!(
+                            "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                        );
+                        return Err(Failure::conflict(kind, name, &why));
+                    }
                     return self.create(store, target, applied, now);
                 }
                 applied
@@ -227,6 +235,21 @@ impl Writer {
             set(&mut ending, "/status", "phase", json!("Terminating"));
             return Ok(Value::clone(&store.put(target.kind, ending)));
         }
+        if has_finalizers(&old) {
+            // It goes when the last finalizer does.
+            if text(&old, "/metadata/deletionTimestamp").is_empty() {
+                let mut ending = Value::clone(&old);
+                set(&mut ending, "/metadata", "deletionTimestamp", json!(now));
+                set(
+                    &mut ending,
+                    "/metadata",
+                    "deletionGracePeriodSeconds",
+                    json!(0),
+                );
+                return Ok(Value::clone(&store.put(target.kind, ending)));
+            }
+            return Ok(Value::clone(&old));
+        }
         let last = store.remove(target.kind, &path);
         Ok(match last {
             Some(last) if kind.name == "Service" => Value::clone(&last),
@@ -279,7 +302,14 @@ impl Writer {
         }
         self.complete(target.kind, &mut object, Some(old), now);
         validate(target.kind, &object, Some(old))?;
-        for field in ["uid", "creationTimestamp", "resourceVersion", "generation"] {
+        for field in [
+            "uid",
+            "creationTimestamp",
+            "resourceVersion",
+            "generation",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+        ] {
             if let Some(held) = old.pointer(&format!("/metadata/{field}")) {
                 set(&mut object, "/metadata", field, held.clone());
             }
@@ -287,6 +317,13 @@ impl Writer {
         // A write that changes nothing is none: no version, no event.
         if object == **old {
             return Ok((200, Arc::clone(old)));
+        }
+        if target.kind != NAMESPACES
+            && !text(old, "/metadata/deletionTimestamp").is_empty()
+            && !has_finalizers(&object)
+        {
+            store.remove(target.kind, &super::store::path_of(old));
+            return Ok((200, Arc::new(object)));
         }
         if has_generation(target.kind) && counted(kind, &object) != counted(kind, old) {
             let next = old
@@ -341,6 +378,13 @@ impl Writer {
         }
         defaults::prune(object);
     }
+}
+
+fn has_finalizers(object: &Value) -> bool {
+    let finalizers = object.pointer("/metadata/finalizers");
+    finalizers
+        .and_then(Value::as_array)
+        .is_some_and(|finalizers| !finalizers.is_empty())
 }
 
 /// What a generation counts: everything but the metadata and the status, and an EndpointSlice's labels.

@@ -1,0 +1,214 @@
+//! The cluster as a destination: services of Consul become Services and EndpointSlices.
+//!
+//! A slot is `namespace/name` of a Service, and what it holds are objects: the Service, and in the modes `endpoints` and
+//! `headless` the EndpointSlices that we write to it. Objects of others are seen where they stand in the way, and never
+//! written.
+//!
+//! | rule | how |
+//! | --- | --- |
+//! | only what is ours is written | the owner's label and the object's own name on it, see `mark` |
+//! | every write is conditional | a create fails where something is, a change carries `uid` and `resourceVersion`, a delete has both as preconditions |
+//! | what others add stays | server-side apply under our own field manager |
+//! | what others changed is repaired | what they added where it would lead traffic elsewhere is taken away by merge patch |
+//! | one instance changes, one object is written | how endpoints are shared out follows from the endpoints alone |
+//! | nothing below a name of theirs | a slice [needs](consul_sync_core::Record::needs) its Service |
+//!
+//! No object has an owner reference: garbage collection deletes without a brake, and knows no order. A Service that
+//! somebody deletes is created again, and its slices have stayed meanwhile.
+
+mod apply;
+mod journal;
+mod manifest;
+mod name;
+mod place;
+mod ports;
+mod read;
+mod settings;
+mod slices;
+mod table;
+mod tell;
+mod watch;
+mod write;
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use async_trait::async_trait;
+use consul_sync_core::{
+    Cost, Held, Layout, Op, Outcomes, Owner, Placed, Rejection, Service, Sink, SinkError, Slot,
+    WatchStream,
+};
+use kube::Client;
+
+use self::{journal::Journal, place::Placement};
+pub use self::{
+    manifest::{Endpoint, Manifest, ObjectVersion},
+    settings::{ImportSettings, InvalidImport, Mode, ModeRule},
+};
+use crate::{WatchSettings, mark};
+
+/// Operations in one batch.
+const BATCH: usize = 64;
+
+/// Writes services into a cluster, and shows what it holds of them. Cheap to clone.
+///
+/// # Examples
+/// ```
+/// use consul_sync_core::{Driver, Owner, Settings, testing::{TableSource, service}};
+/// use consul_sync_k8s::{ImportSettings, KubeSink, testing::FakeCluster};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cluster = FakeCluster::new();
+/// let sink = KubeSink::new(cluster.client(), ImportSettings::new(Owner::new("cluster-a")?))?;
+/// let plan = consul_sync_core::plan(
+///     &TableSource::new([service("/web", ["10.0.0.1"])]),
+///     &sink,
+///     Settings::default(),
+/// ).await?;
+/// assert_eq!(plan.summary().creates, 1);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct KubeSink {
+    inner: Arc<Inner>,
+}
+
+/// What every clone of a sink shares.
+pub(crate) struct Inner {
+    client: Client,
+    placement: Placement,
+    watching: Arc<WatchSettings>,
+    journals: Mutex<Vec<Weak<Journal>>>,
+    /// UIDs of Services that were told that they stand in the way.
+    told: Mutex<HashSet<Arc<str>>>,
+}
+
+// === impl KubeSink ===
+
+impl KubeSink {
+    /// A sink over a client; nothing is sent yet. The client's own repetitions are best switched off
+    /// (`Config::default_retry`): the sink repeats what helps, and bounds what the client does.
+    ///
+    /// # Errors
+    /// [`InvalidImport`] names the setting that can be no part of a name in Kubernetes.
+    pub fn new(client: Client, settings: ImportSettings) -> Result<Self, InvalidImport> {
+        settings.check()?;
+        let placement = Placement {
+            owner: mark::owner_label(&settings.owner).into(),
+            settings,
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                client,
+                placement,
+                watching: Arc::default(),
+                journals: Mutex::default(),
+                told: Mutex::default(),
+            }),
+        })
+    }
+
+    /// The same with other limits for its watches.
+    ///
+    /// ```
+    /// use consul_sync_core::Owner;
+    /// use consul_sync_k8s::{ImportSettings, KubeSink, WatchSettings, testing::FakeCluster};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let settings = ImportSettings::new(Owner::new("cluster-a")?);
+    /// let sink = KubeSink::new(FakeCluster::new().client(), settings)?
+    ///     .with_watch_settings(WatchSettings { page_size: 100, ..WatchSettings::default() });
+    /// # let _ = sink; Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_watch_settings(self, settings: WatchSettings) -> Self {
+        let Inner {
+            client, placement, ..
+        } = &*self.inner;
+        Self {
+            inner: Arc::new(Inner {
+                client: client.clone(),
+                placement: placement.clone(),
+                watching: Arc::new(settings),
+                journals: Mutex::default(),
+                told: Mutex::default(),
+            }),
+        }
+    }
+}
+
+impl Layout for KubeSink {
+    type Record = Manifest;
+
+    fn owner(&self) -> &Owner {
+        &self.inner.placement.settings.owner
+    }
+
+    fn limits(&self) -> Cost {
+        Cost {
+            ops: BATCH,
+            bytes: usize::MAX,
+        }
+    }
+
+    /// Every operation is a request of its own, whatever its size.
+    fn cost(&self, _op: &Op<Manifest>) -> Cost {
+        Cost { ops: 1, bytes: 1 }
+    }
+
+    fn place(&self, service: &Service) -> Result<Slot, Rejection> {
+        self.inner.placement.place(service)
+    }
+
+    fn records(&self, slot: &Slot, claims: &[Arc<Service>]) -> Placed<Manifest> {
+        self.inner.placement.records(slot, claims)
+    }
+}
+
+#[async_trait]
+impl Sink for KubeSink {
+    fn name(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    fn watch(&self) -> WatchStream<Manifest> {
+        watch::stream(Arc::clone(&self.inner))
+    }
+
+    async fn read(&self, slots: &[Slot]) -> Result<Vec<(Slot, Held<Manifest>)>, SinkError> {
+        self.inner.read(slots).await
+    }
+
+    async fn apply(&self, ops: &[Op<Manifest>]) -> Result<Outcomes<Manifest>, SinkError> {
+        self.inner.apply(ops).await
+    }
+}
+
+impl fmt::Debug for KubeSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubeSink")
+            .field("settings", &self.inner.placement.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// A journal that is told of every write from now on, for as long as it lives.
+    fn journal(&self) -> Arc<Journal> {
+        let journal = Arc::new(Journal::default());
+        let mut journals = self.journals.lock().unwrap_or_else(PoisonError::into_inner);
+        journals.retain(|journal| journal.strong_count() > 0);
+        journals.push(Arc::downgrade(&journal));
+        journal
+    }
+
+    /// Every journal that lives.
+    fn journals(&self) -> Vec<Arc<Journal>> {
+        let journals = self.journals.lock().unwrap_or_else(PoisonError::into_inner);
+        journals.iter().filter_map(Weak::upgrade).collect()
+    }
+}

@@ -1,0 +1,454 @@
+use consul_sync_core::{
+    Check, HeldRecord, Owner, Standing, Status,
+    testing::{any_service, instance, service},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{mark, slim};
+
+const UID: &str = "6f1c0a57-93de";
+
+fn settings() -> ImportSettings {
+    ImportSettings::new(Owner::new("us").unwrap())
+}
+
+fn mode(mode: Mode) -> ImportSettings {
+    ImportSettings { mode, ..settings() }
+}
+
+fn placement(settings: ImportSettings) -> Placement {
+    Placement {
+        owner: mark::owner_label(&settings.owner).into(),
+        settings,
+    }
+}
+
+fn placed(settings: ImportSettings, service: &Service) -> Placed<Manifest> {
+    let placement = placement(settings);
+    let slot = placement.place(service).expect("it has a place");
+    placement.records(&slot, &[Arc::new(service.clone())])
+}
+
+fn with_meta(mut service: Service, pairs: &[(&str, &str)]) -> Service {
+    service.meta = pairs.iter().copied().collect();
+    service
+}
+
+fn critical(mut instance: Instance) -> Instance {
+    instance.check = Some(Check {
+        scope: "".into(),
+        name: "health".into(),
+        kind: "consul".into(),
+        status: Status::Critical,
+        output: "".into(),
+    });
+    instance
+}
+
+/// The object as the server stores it, read as the sink reads it.
+fn read_back(manifest: &Manifest, server: &Value) -> HeldRecord<Manifest> {
+    let mut object = manifest.to_json();
+    object["metadata"]["uid"] = json!(UID);
+    object["metadata"]["resourceVersion"] = json!("7");
+    for (pointer, value) in server.as_object().into_iter().flatten() {
+        let (at, field) = pointer.rsplit_once('/').unwrap();
+        object.pointer_mut(at).unwrap()[field] = value.clone();
+    }
+    let owner = &manifest.owner;
+    if manifest.is_slice() {
+        let object: slim::EndpointSlice = serde_json::from_value(object).unwrap();
+        Manifest::of_slice(&object, &manifest.service, owner).unwrap()
+    } else {
+        let object: slim::Service = serde_json::from_value(object).unwrap();
+        Manifest::of_service(&object, owner)
+    }
+}
+
+#[test]
+fn the_default_is_the_incumbents_object_with_our_marks() {
+    let placed = placed(settings(), &service("/Web", ["10.0.0.1"]));
+    assert!(placed.refused.is_empty());
+    let objects: Vec<Value> = placed
+        .records
+        .iter()
+        .map(|record| record.to_json())
+        .collect();
+    assert_eq!(
+        objects,
+        [json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {
+                "namespace": "default", "name": "web",
+                "labels": {"consul": "true", "consul-sync.io/owner": "us"},
+                "annotations": {
+                    "consul.hashicorp.com/service-sync": "false",
+                    "consul-sync.io/consul-name": "Web",
+                    "consul-sync.io/object": "default/web",
+                },
+            },
+            "spec": {"type": "ExternalName", "externalName": "web.service.consul"},
+        })]
+    );
+}
+
+#[test]
+fn endpoints_are_a_service_without_a_selector_and_slices_of_its_own() {
+    let mut web = service("team/web", ["10.0.0.1", "2001:db8::1"]);
+    web.instances.push(critical(instance("10.0.0.2")));
+    let placed = placed(mode(Mode::Endpoints), &web);
+    let objects: Vec<Value> = placed
+        .records
+        .iter()
+        .map(|record| record.to_json())
+        .collect();
+    assert_eq!(objects.len(), 3);
+    assert_eq!(
+        objects[0]["spec"],
+        json!({"type": "ClusterIP", "ipFamilyPolicy": "PreferDualStack",
+            "ports": [{"name": "http", "port": 80, "protocol": "TCP"}]})
+    );
+    assert_eq!(
+        objects[0]["metadata"]["annotations"]["consul-sync.io/consul-namespace"],
+        "team"
+    );
+    let slice = &objects[1];
+    assert_eq!(
+        slice["metadata"]["labels"],
+        json!({"consul-sync.io/owner": "us", "kubernetes.io/service-name": "web",
+            "endpointslice.kubernetes.io/managed-by": "consul-sync.io"})
+    );
+    assert_eq!(slice["addressType"], "IPv4");
+    assert_eq!(
+        slice["endpoints"],
+        json!([
+            {"addresses": ["10.0.0.1"], "conditions": {"ready": true, "serving": true}},
+            {"addresses": ["10.0.0.2"], "conditions": {"ready": false, "serving": false}},
+        ])
+    );
+    assert_eq!(objects[2]["addressType"], "IPv6");
+    assert_eq!(
+        objects[2]["endpoints"][0]["addresses"],
+        json!(["2001:db8::1"])
+    );
+}
+
+#[test]
+fn headless_has_no_address_and_may_have_no_port() {
+    let mut web = service("/web", []);
+    web.instances
+        .push(Instance::new(Address::Ip([10, 0, 0, 1].into())));
+    let headless = placed(mode(Mode::Headless), &web);
+    let objects: Vec<Value> = headless
+        .records
+        .iter()
+        .map(|record| record.to_json())
+        .collect();
+    assert_eq!(
+        objects[0]["spec"],
+        json!({"type": "ClusterIP", "clusterIP": "None", "ports": []})
+    );
+    assert_eq!(
+        objects[1]["metadata"]["labels"]["service.kubernetes.io/headless"],
+        ""
+    );
+    let refused = placed(mode(Mode::Endpoints), &web);
+    assert!(refused.records.is_empty());
+    assert_eq!(refused.refused[0].1.reason(), Reason::InvalidPort);
+}
+
+#[test]
+fn instances_with_other_ports_stand_in_other_slices_and_the_service_lists_each_name_once() {
+    let mut web = service("/web", []);
+    for (address, number) in [("10.0.0.1", 8080), ("10.0.0.2", 8081), ("10.0.0.3", 8080)] {
+        let address = Address::Ip(address.parse().unwrap());
+        web.instances
+            .push(Instance::new(address).port("HTTP", number));
+    }
+    let placed = placed(mode(Mode::Endpoints), &web);
+    let ports: Vec<&Arc<[Port]>> = placed
+        .records
+        .iter()
+        .filter_map(|record| match &record.content {
+            Content::ClusterIp { ports, .. } | Content::Slice { ports, .. } => Some(ports),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ports.len(), 3);
+    assert_eq!((&*ports[0][0].name, ports[0][0].number), ("http", 8080));
+    let mut numbers: Vec<u16> = ports[1..].iter().map(|ports| ports[0].number).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [8080, 8081]);
+}
+
+#[test]
+fn fault_n11_names_of_hosts_and_addresses_that_mean_another_host_to_everyone_are_refused_alone() {
+    for address in [
+        "db.example",
+        "127.0.0.1",
+        "169.254.169.254",
+        "0.0.0.0",
+        "::1",
+        "fe80::1",
+        "224.0.0.1",
+        "ff02::1",
+        "255.255.255.255",
+        "::ffff:127.0.0.1",
+    ] {
+        let placed = placed(
+            mode(Mode::Headless),
+            &service("/web", ["10.0.0.1", address]),
+        );
+        assert_eq!(placed.records.len(), 2, "{address}");
+        let (_, rejection) = &placed.refused[0];
+        assert_eq!(rejection.reason(), Reason::InvalidAddress, "{address}");
+    }
+    // Two ways to write one address are one endpoint, ready when one of its instances is.
+    let mut web = service("/web", ["10.0.0.1"]);
+    web.instances.push(critical(instance("::ffff:10.0.0.1")));
+    let one = placed(mode(Mode::Headless), &web);
+    assert!(
+        matches!(&one.records[1].content, Content::Slice { endpoints, .. } if endpoints.len() == 1 && endpoints[0].ready)
+    );
+}
+
+#[test]
+fn fault_n05_of_two_names_that_become_one_the_first_has_it_and_the_other_is_told() {
+    let placement = placement(settings());
+    let (a, b) = (service("/a-b", ["10.0.0.1"]), service("/a-B", ["10.0.0.2"]));
+    let slot = placement.place(&a).unwrap();
+    assert_eq!(placement.place(&b).unwrap(), slot);
+    let claims = [Arc::new(a), Arc::new(b.clone())];
+    let placed = placement.records(&slot, &claims);
+    assert_eq!(placed.records.len(), 1);
+    assert_eq!(placed.refused[0].0, b.key);
+    assert_eq!(placed.refused[0].1.reason(), Reason::Taken);
+    assert!(
+        placed.refused[0]
+            .1
+            .message()
+            .contains("default/a-b stands for a-b of /a-b")
+    );
+}
+
+#[test]
+fn fault_n06_names_of_kubernetes_itself_are_never_taken() {
+    let rejection = placement(settings())
+        .place(&service("/Kubernetes", []))
+        .unwrap_err();
+    assert_eq!(rejection.reason(), Reason::NotAllowed);
+    let mut prefixed = settings();
+    prefixed.prefix = "c-".to_owned();
+    assert_eq!(
+        placement(prefixed)
+            .place(&service("/kubernetes", []))
+            .unwrap()
+            .as_str(),
+        "default/c-kubernetes"
+    );
+}
+
+#[test]
+fn the_mode_is_that_of_the_meta_else_of_the_first_rule_else_the_default() {
+    let mut all = mode(Mode::Endpoints);
+    all.mode_rules = vec![
+        "db-*=headless".parse().unwrap(),
+        "*-a=external-name".parse().unwrap(),
+    ];
+    let of =
+        |settings: &ImportSettings, service: &Service| placement(settings.clone()).mode(service);
+    assert_eq!(of(&all, &service("/DB-a", [])), Ok(Mode::Headless));
+    assert_eq!(of(&all, &service("/web-a", [])), Ok(Mode::ExternalName));
+    assert_eq!(of(&all, &service("/web", [])), Ok(Mode::Endpoints));
+    let chosen = with_meta(service("/db-a", []), &[(MODE, "external-name")]);
+    assert_eq!(of(&all, &chosen), Ok(Mode::ExternalName));
+    let bad = with_meta(service("/web", []), &[(MODE, "dns")]);
+    assert_eq!(of(&all, &bad).unwrap_err().reason(), Reason::InvalidMeta);
+    all.mode_by_meta = false;
+    assert_eq!(of(&all, &bad), Ok(Mode::Endpoints));
+}
+
+#[test]
+fn instances_choose_together_or_not_at_all() {
+    let mut web = service("/web", ["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
+    web.instances[0].meta = [(MODE, "headless")].into_iter().collect();
+    assert_eq!(placement(settings()).mode(&web), Ok(Mode::Headless));
+    web.instances[1].meta = [(MODE, "endpoints")].into_iter().collect();
+    let rejection = placement(settings()).mode(&web).unwrap_err();
+    assert!(
+        rejection
+            .message()
+            .contains("\"headless\" on one instance and \"endpoints\" on another"),
+        "{rejection}"
+    );
+}
+
+#[test]
+fn the_namespace_is_that_of_the_meta_where_allowed_else_the_mirrored_one() {
+    let mut all = settings();
+    all.meta_namespaces.insert("shop".to_owned());
+    let slot = |settings: &ImportSettings, service: &Service| {
+        placement(settings.clone())
+            .place(service)
+            .map(|slot| slot.to_string())
+    };
+    let choosing = |namespace: &str| with_meta(service("/web", []), &[(NAMESPACE, namespace)]);
+    assert_eq!(slot(&all, &choosing("shop")).unwrap(), "shop/web");
+    assert_eq!(slot(&all, &choosing("default")).unwrap(), "default/web");
+    assert_eq!(
+        slot(&all, &choosing("kube-system")).unwrap_err().reason(),
+        Reason::NotAllowed
+    );
+    let mut web = service("/web", []);
+    web.namespace = Some("Team".into());
+    assert_eq!(slot(&all, &web).unwrap(), "default/web");
+    all.mirror_namespaces = Some("c-".to_owned());
+    assert_eq!(slot(&all, &web).unwrap(), "c-team/web");
+    all.mirror_namespaces = Some(String::new());
+    web.namespace = Some("kube-system".into());
+    assert_eq!(slot(&all, &web).unwrap_err().reason(), Reason::NotAllowed);
+    web.namespace = Some("a_b".into());
+    assert_eq!(slot(&all, &web).unwrap_err().reason(), Reason::InvalidName);
+}
+
+#[test]
+fn one_instance_of_ten_thousand_changes_one_object() {
+    let mut web = service("/web", []);
+    web.instances = (0..10_000_u16)
+        .map(|at| instance(&format!("10.1.{}.{}", at / 250, at % 250 + 1)))
+        .collect();
+    let before = placed(mode(Mode::Endpoints), &web);
+    let last = web.instances.pop().unwrap();
+    web.instances.push(critical(last));
+    let after = placed(mode(Mode::Endpoints), &web);
+    let pairs = before.records.iter().zip(&after.records);
+    assert_eq!(pairs.filter(|(one, other)| one != other).count(), 1);
+    assert_eq!(before.records.len(), after.records.len());
+}
+
+#[test]
+fn fault_w05_what_others_add_and_the_server_fills_in_is_no_difference() {
+    let added = json!({
+        "/metadata/labels/theirs": "1",
+        "/metadata/annotations/theirs": "1",
+        "/metadata/managedFields": [],
+        "/spec/clusterIP": "10.0.0.7",
+        "/spec/clusterIPs": ["10.0.0.7"],
+        "/spec/ipFamilies": ["IPv4"],
+        "/spec/sessionAffinity": "ClientIP",
+        "/spec/internalTrafficPolicy": "Local",
+    });
+    let placed = placed(mode(Mode::Endpoints), &service("/web", ["10.0.0.1"]));
+    let held = read_back(&placed.records[0], &added);
+    assert_eq!(*held.record, *placed.records[0]);
+    assert_eq!(held.standing, Standing::Ours);
+    let added = json!({"/metadata/labels/theirs": "1", "/metadata/generation": 2});
+    let held = read_back(&placed.records[1], &added);
+    assert_eq!(*held.record, *placed.records[1]);
+}
+
+#[test]
+fn fault_t15_what_others_change_of_ours_is_a_difference() {
+    let placed = placed(mode(Mode::Endpoints), &service("/web", ["10.0.0.1"]));
+    for change in [
+        json!({"/spec/selector": {"app": "theirs"}}),
+        json!({"/spec/externalIPs": ["192.0.2.1"]}),
+        json!({"/spec/type": "NodePort"}),
+        json!({"/spec/externalName": "theirs.example"}),
+        json!({"/spec/clusterIP": "None"}),
+        json!({"/spec/ports": [{"name": "http", "port": 81}]}),
+        json!({"/spec/ports": [{"name": "http", "port": 80}, {"name": "more", "port": 81}]}),
+        json!({"/spec/ports": "none"}),
+        json!({"/metadata/labels/consul": "no"}),
+        json!({"/metadata/annotations": {"consul-sync.io/object": "default/web", "consul-sync.io/consul-name": "web"}}),
+    ] {
+        let held = read_back(&placed.records[0], &change);
+        assert_ne!(*held.record, *placed.records[0], "{change}");
+        assert_eq!(held.standing, Standing::Ours, "{change}");
+    }
+    for change in [
+        json!({"/endpoints": []}),
+        json!({"/endpoints": [{"addresses": ["10.0.0.9"], "conditions": {"ready": true, "serving": true}}]}),
+        json!({"/endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": true, "serving": false}}]}),
+        json!({"/endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": true}}]}),
+        json!({"/ports": [{"name": "http", "port": 81}]}),
+    ] {
+        let held = read_back(&placed.records[1], &change);
+        assert_ne!(*held.record, *placed.records[1], "{change}");
+    }
+}
+
+#[test]
+fn an_update_is_applied_unless_something_has_to_go() {
+    use super::super::manifest::{Change, ObjectVersion};
+    let version = ObjectVersion {
+        uid: UID.into(),
+        resource_version: "7".into(),
+    };
+    let record = |settings: ImportSettings, ports: &[u16]| {
+        let mut web = service("/web", []);
+        let address = Address::Ip([10, 0, 0, 1].into());
+        let names = ports.iter().enumerate();
+        let all = names.fold(Instance::new(address), |instance, (at, port)| {
+            instance.port(format!("p{at}"), *port)
+        });
+        web.instances.push(all);
+        placed(settings, &web).records
+    };
+    let one = record(mode(Mode::Endpoints), &[80]);
+    let two = record(mode(Mode::Endpoints), &[80, 81]);
+    let Change::Apply(object) = two[0].change(&one[0], &version) else {
+        panic!("a port more is applied")
+    };
+    assert_eq!(object["metadata"]["uid"], UID);
+    assert_eq!(object["metadata"]["resourceVersion"], "7");
+    let Change::Merge(steps) = one[0].change(&two[0], &version) else {
+        panic!("a port less is taken away")
+    };
+    assert_eq!(steps.len(), 1);
+    assert_eq!(steps[0]["spec"]["ports"].as_array().unwrap().len(), 1);
+    assert_eq!(steps[0]["spec"]["selector"], Value::Null);
+    // An address comes or goes with the type alone (fault W08).
+    let headless = record(mode(Mode::Headless), &[80]);
+    let Change::Merge(steps) = headless[0].change(&one[0], &version) else {
+        panic!("the address is taken away")
+    };
+    let types: Vec<&Value> = steps.iter().map(|step| &step["spec"]["type"]).collect();
+    assert_eq!(types, ["ExternalName", "ClusterIP"]);
+    let alias = record(mode(Mode::ExternalName), &[80]);
+    let Change::Merge(steps) = alias[0].change(&one[0], &version) else {
+        panic!("ports and address are taken away")
+    };
+    assert_eq!(steps.len(), 1);
+    assert_eq!(steps[0]["spec"]["clusterIP"], Value::Null);
+    // Slices are replaced whole.
+    assert!(matches!(two[1].change(&one[1], &version), Change::Apply(_)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn what_is_written_reads_back_equal_and_claims_in_order_are_laid_out_the_same(
+        services in proptest::collection::vec(any_service(), 1..4),
+        at in 0..3_usize,
+    ) {
+        let placement = placement(mode(Mode::ALL[at]));
+        let mut slots: BTreeMap<Slot, Vec<Arc<Service>>> = BTreeMap::new();
+        for service in services {
+            let slot = placement.place(&service).unwrap();
+            slots.entry(slot).or_default().push(Arc::new(service));
+        }
+        for (slot, mut claims) in slots {
+            claims.sort_by(|a, b| a.precedence().cmp(&b.precedence()));
+            let placed = placement.records(&slot, &claims);
+            prop_assert!(placed.records.is_sorted_by(|a, b| a.id() < b.id()));
+            for record in &placed.records {
+                let held = read_back(record, &json!({}));
+                prop_assert_eq!(&*held.record, &**record);
+                prop_assert_eq!(held.standing, Standing::Ours);
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! An engine over a sink, driven until nothing is left to do.
+
+use std::{sync::Arc, time::Duration};
+
+use consul_sync_core::{
+    Address, Check, Engine, Event, Instance, Notice, Owner, Service, Settings, Sink, Status,
+    WatchStream,
+};
+use consul_sync_k8s::{ImportSettings, KubeSink, Manifest, Mode, Verb, testing::FakeCluster};
+use futures::StreamExt;
+
+/// An engine, its sink, and what the sink's stream tells it.
+pub(crate) struct Round {
+    pub(crate) engine: Engine<KubeSink>,
+    pub(crate) sink: KubeSink,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) errors: Vec<String>,
+    pub(crate) now: Duration,
+    cluster: FakeCluster,
+    events: WatchStream<Manifest>,
+}
+
+pub(crate) fn settings(mode: Mode) -> ImportSettings {
+    let mut settings = ImportSettings::new(Owner::new("us").expect("not empty"));
+    settings.mode = mode;
+    settings
+}
+
+pub(crate) fn sink(cluster: &FakeCluster, mode: Mode) -> KubeSink {
+    KubeSink::new(cluster.client(), settings(mode)).expect("the settings are good")
+}
+
+pub(crate) fn instances(count: u16) -> Vec<Instance> {
+    (0..count)
+        .map(|at| {
+            let [high, low] = at.to_be_bytes();
+            Instance::new(Address::Ip([10, 1, high, low].into())).port("http", 80)
+        })
+        .collect()
+}
+
+pub(crate) fn critical(mut instance: Instance) -> Instance {
+    instance.check = Some(Check {
+        scope: "".into(),
+        name: "health".into(),
+        kind: "consul".into(),
+        status: Status::Critical,
+        output: "".into(),
+    });
+    instance
+}
+
+impl Round {
+    /// An engine that has listed the cluster and not yet the source. Its brake is off.
+    pub(crate) async fn new(cluster: &FakeCluster, mode: Mode) -> Self {
+        Self::over(cluster, sink(cluster, mode)).await
+    }
+
+    pub(crate) async fn over(cluster: &FakeCluster, sink: KubeSink) -> Self {
+        let mut settings = Settings::default();
+        settings.brake.share = 100;
+        let mut round = Self {
+            engine: Engine::new(sink.clone(), settings),
+            events: sink.watch(),
+            sink,
+            notices: Vec::new(),
+            errors: Vec::new(),
+            now: Duration::ZERO,
+            cluster: cluster.clone(),
+        };
+        round.hear().await;
+        round
+    }
+
+    /// Takes what the stream shows until it is still for a second of the paused clock.
+    pub(crate) async fn hear(&mut self) {
+        while let Ok(event) = tokio::time::timeout(Duration::from_secs(1), self.events.next()).await
+        {
+            match event.expect("a sink's stream never ends") {
+                Ok(event) => self.engine.sink_event(event, self.now),
+                Err(error) => {
+                    self.engine.failed(consul_sync_core::Side::Sink, &error);
+                    self.errors.push(error.to_string());
+                }
+            }
+        }
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.engine.source_event(Event::RelistStarted, self.now);
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.engine.source_event(Event::RelistDone, self.now);
+    }
+
+    pub(crate) fn upsert(&mut self, service: &Service) {
+        let event = Event::Upserted(service.key.clone(), Arc::new(service.clone()));
+        self.engine.source_event(event, self.now);
+    }
+
+    /// Lists exactly these services.
+    pub(crate) fn list(&mut self, services: impl IntoIterator<Item = Service>) {
+        self.begin();
+        for service in services {
+            self.upsert(&service);
+        }
+        self.end();
+    }
+
+    /// Carries batches out until nothing is left to do, an hour after the last time: whatever waits for another try
+    /// is tried once. Answers how many objects were written.
+    pub(crate) async fn pump(&mut self) -> usize {
+        let mut written = 0;
+        self.now += Duration::from_secs(3600);
+        for _ in 0..1_000 {
+            self.hear().await;
+            let doubtful = self.engine.take_doubtful(10);
+            match self.sink.read(&doubtful).await {
+                Ok(read) => read
+                    .into_iter()
+                    .for_each(|(slot, held)| self.engine.read(&slot, held)),
+                Err(_) => doubtful
+                    .iter()
+                    .for_each(|slot| self.engine.read_failed(slot)),
+            }
+            self.notices.extend(self.engine.take_notices());
+            let Some(batch) = self.engine.next_batch(self.now) else {
+                if doubtful.is_empty() && !self.engine.has_doubtful() {
+                    return written;
+                }
+                continue;
+            };
+            let answer = self.sink.apply(batch.ops()).await;
+            if let Err(error) = &answer {
+                self.errors.push(error.to_string());
+            }
+            let report = self.engine.settle(batch.id(), answer.ok(), self.now);
+            written += report.written();
+            self.notices.extend(self.engine.take_notices());
+        }
+        panic!("no end: {:?} {:?}", self.engine.status(), self.errors);
+    }
+
+    /// Requests that write, tried or done.
+    pub(crate) fn requests(&self) -> u64 {
+        let writes = [Verb::Create, Verb::Patch, Verb::Update, Verb::Delete];
+        let count = |resource: &str| -> u64 {
+            writes
+                .iter()
+                .map(|verb| self.cluster.count(*verb, resource))
+                .sum()
+        };
+        count("services") + count("endpointslices")
+    }
+}
