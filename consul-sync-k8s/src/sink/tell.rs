@@ -20,7 +20,7 @@ impl KubeSink {
     /// the object's UID. Answers whether an Event was written now.
     ///
     /// Nothing is written when the Service is ours, or gone, or events are off. Meant for
-    /// [`Observer::blocked`](consul_sync_core::Observer::blocked).
+    /// [`Observer::blocked`](consul_sync_core::Observer::blocked). `now` is what the Event says of its time, for people.
     ///
     /// # Errors
     /// When the server does not answer, or a right is missing. Nothing is tried again.
@@ -38,12 +38,13 @@ impl KubeSink {
     /// }));
     /// let sink = KubeSink::new(cluster.client(), ImportSettings::new(Owner::new("cluster-a")?))?;
     /// let slot = Slot::new("default/web")?;
-    /// assert!(sink.tell_in_the_way(&slot).await?);
-    /// assert!(!sink.tell_in_the_way(&slot).await?, "once");
+    /// let now = "2026-12-01T09:00:00Z".parse()?;
+    /// assert!(sink.tell_in_the_way(&slot, now).await?);
+    /// assert!(!sink.tell_in_the_way(&slot, now).await?, "once");
     /// assert_eq!(cluster.list("events")[0]["reason"], "NameTaken");
     /// # Ok(()) }
     /// ```
-    pub async fn tell_in_the_way(&self, slot: &Slot) -> Result<bool, SinkError> {
+    pub async fn tell_in_the_way(&self, slot: &Slot, now: Timestamp) -> Result<bool, SinkError> {
         if !self.inner.placement.settings.events {
             return Ok(false);
         }
@@ -67,7 +68,7 @@ impl KubeSink {
             namespace: Some(namespace),
             name: None,
         };
-        let body = self.event(slot, &uid).to_string().into_bytes();
+        let body = self.event(slot, &uid, now).to_string().into_bytes();
         let request = Request::new(format!("/api/v1/namespaces/{namespace}/events"))
             .create(&PostParams::default(), body)
             .map_err(|error| Problem::of(asked, kube::Error::BuildRequest(error)).error)?;
@@ -96,10 +97,10 @@ impl KubeSink {
         told.contains(uid)
     }
 
-    fn event(&self, slot: &Slot, uid: &str) -> Value {
+    fn event(&self, slot: &Slot, uid: &str, now: Timestamp) -> Value {
         let (namespace, name) = parts(slot);
         let owner = &self.inner.placement.owner;
-        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         json!({
             "apiVersion": "v1",
             "kind": "Event",

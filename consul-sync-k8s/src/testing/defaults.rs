@@ -58,6 +58,13 @@ pub(super) fn lease(lease: &mut Value) {
     }
 }
 
+/// An Event, whose time is another field in newer ones.
+pub(super) fn event(event: &mut Value) {
+    if event.get("eventTime").is_none() {
+        set(event, "", "eventTime", Value::Null);
+    }
+}
+
 /// A Namespace.
 pub(super) fn namespace(namespace: &mut Value) {
     if namespace.pointer("/status/phase").is_none() {

@@ -1,5 +1,7 @@
 //! What the API server refuses.
 
+use std::net::IpAddr;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -11,6 +13,14 @@ use super::{
 
 pub(super) fn has_generation(kind: KindId) -> bool {
     matches!(kind_of(kind).name, "EndpointSlice" | "Ingress")
+}
+
+/// Whether somebody holds the object's end up.
+pub(super) fn has_finalizers(object: &Value) -> bool {
+    let finalizers = object.pointer("/metadata/finalizers");
+    finalizers
+        .and_then(Value::as_array)
+        .is_some_and(|finalizers| !finalizers.is_empty())
 }
 
 /// Sets the namespace that the URL names, or refuses another one in the body.
@@ -118,9 +128,42 @@ pub(super) fn validate(id: KindId, object: &Value, old: Option<&Value>) -> Resul
                     "Invalid value: field is immutable",
                 ));
             }
+            if let Some(special) = addresses(object).find(|address| is_special(address)) {
+                let problem = format!("Invalid value: {special:?}: may not be a special address");
+                return Err(Failure::invalid(kind, name, "endpoints", &problem));
+            }
             Ok(())
         }
         _ => Ok(()),
+    }
+}
+
+/// The addresses of a slice.
+fn addresses(slice: &Value) -> impl Iterator<Item = &str> {
+    let endpoints = slice.get("endpoints").and_then(Value::as_array);
+    let lists = endpoints
+        .into_iter()
+        .flatten()
+        .filter_map(|endpoint| endpoint.get("addresses")?.as_array());
+    lists.flatten().filter_map(Value::as_str)
+}
+
+/// Whether an address means another host to everyone.
+fn is_special(address: &str) -> bool {
+    match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => {
+            let [first, second, third, _] = ip.octets();
+            let is_link_local_multicast = (first, second, third) == (224, 0, 0);
+            ip.is_unspecified() || ip.is_loopback() || ip.is_link_local() || is_link_local_multicast
+        }
+        Ok(IpAddr::V6(ip)) => {
+            let is_link_local_multicast = ip.segments()[0] & 0xff0f == 0xff02;
+            ip.is_unspecified()
+                || ip.is_loopback()
+                || ip.is_unicast_link_local()
+                || is_link_local_multicast
+        }
+        Err(_) => false,
     }
 }
 

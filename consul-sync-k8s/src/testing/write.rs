@@ -9,7 +9,7 @@ use super::{
     defaults,
     kind::{Kind, KindId, NAMESPACES, Target},
     patch,
-    rules::{address, has_generation, preconditions, validate},
+    rules::{address, has_finalizers, has_generation, preconditions, validate},
     service::{self, Allocator},
     status::{self, Failure},
     store::{Shared, Store, kind_of, path, set, text, unset},
@@ -374,17 +374,11 @@ impl Writer {
             "Ingress" => defaults::ingress(object),
             "Lease" => defaults::lease(object),
             "Namespace" => defaults::namespace(object),
+            "Event" => defaults::event(object),
             _ => {}
         }
         defaults::prune(object);
     }
-}
-
-fn has_finalizers(object: &Value) -> bool {
-    let finalizers = object.pointer("/metadata/finalizers");
-    finalizers
-        .and_then(Value::as_array)
-        .is_some_and(|finalizers| !finalizers.is_empty())
 }
 
 /// What a generation counts: everything but the metadata and the status, and an EndpointSlice's labels.

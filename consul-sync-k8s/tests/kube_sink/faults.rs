@@ -9,7 +9,7 @@ use consul_sync_k8s::{
 };
 use serde_json::{Value, json};
 
-use super::round::{Round, critical, instances, settings, sink};
+use super::round::{Round, critical, instances, requests, settings, sink};
 
 const OURS: &str = "consul-sync.io/owner";
 
@@ -165,14 +165,14 @@ async fn fault_w04_a_write_without_an_answer_is_read_before_anything_else() {
             Fault::Cut { after: 0 },
         );
         round.list([service("/web", ["10.0.0.1"])]);
-        let before = round.requests();
+        let before = requests(&cluster);
         round.pump().await;
         assert_eq!(cluster.list("services").len(), 1);
         let slices = cluster.list("endpointslices");
         assert_eq!(slices[0]["endpoints"][0]["addresses"][0], "10.0.0.1");
         let needed = if verb == Verb::Patch { 1 } else { 2 };
         assert_eq!(
-            round.requests() - before,
+            requests(&cluster) - before,
             needed,
             "nothing was written twice: {verb} {resource}"
         );
@@ -194,7 +194,7 @@ async fn fault_w04_no_answer_in_time_is_an_error_of_the_whole_when_nothing_else_
 async fn fault_w05_a_webhook_that_adds_its_own_causes_no_write() {
     let cluster = FakeCluster::new();
     let mut round = with_web(&cluster).await;
-    let before = round.requests();
+    let before = requests(&cluster);
     let added = json!({"metadata": {"labels": {"mesh": "on"}, "annotations": {"hook": "1"}},
         "spec": {"sessionAffinity": "ClientIP"}});
     cluster.merge("services", "default", "web", &added);
@@ -209,7 +209,7 @@ async fn fault_w05_a_webhook_that_adds_its_own_causes_no_write() {
         &json!({"metadata": {"labels": {"mesh": "on"}}}),
     );
     assert_eq!(round.pump().await, 0);
-    assert_eq!(round.requests(), before);
+    assert_eq!(requests(&cluster), before);
 }
 
 #[tokio::test(start_paused = true)]
@@ -386,7 +386,7 @@ async fn fault_w07_objects_of_another_installation_are_left_alone() {
     let mut other = settings(Mode::Endpoints);
     other.owner = consul_sync_core::Owner::new("them").unwrap();
     let them = consul_sync_k8s::KubeSink::new(cluster.client(), other).unwrap();
-    let mut theirs = Round::over(&cluster, them).await;
+    let mut theirs = Round::over(them, Duration::from_secs(1)).await;
     theirs.list([service("/web", ["10.0.0.1"])]);
     theirs.pump().await;
     let mut ours = Round::new(&cluster, Mode::Endpoints).await;
@@ -432,7 +432,7 @@ async fn fault_w09_a_namespace_that_is_missing_or_ending_is_waited_for() {
     let mut all = settings(Mode::ExternalName);
     all.namespace = "shop".to_owned();
     let sink = consul_sync_k8s::KubeSink::new(cluster.client(), all).unwrap();
-    let mut round = Round::over(&cluster, sink).await;
+    let mut round = Round::over(sink, Duration::from_secs(1)).await;
     round.list([service("/web", [])]);
     round.pump().await;
     let refused = round.notices.iter().any(|notice| {
@@ -512,11 +512,11 @@ async fn the_stream_never_shows_a_slot_from_before_a_write_that_was_answered() {
     web.instances = instances(50).into_iter().map(critical).collect();
     round.upsert(&web);
     round.pump().await;
-    let before = round.requests();
+    let before = requests(&cluster);
     cluster.disturb(None, WatchFault::Close);
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(round.pump().await, 0);
-    assert_eq!(round.requests(), before, "{:?}", round.errors);
+    assert_eq!(requests(&cluster), before, "{:?}", round.errors);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,8 @@ pub(crate) struct Round {
     pub(crate) notices: Vec<Notice>,
     pub(crate) errors: Vec<String>,
     pub(crate) now: Duration,
-    cluster: FakeCluster,
+    /// How long the stream is silent before it has said everything.
+    still: Duration,
     events: WatchStream<Manifest>,
 }
 
@@ -53,10 +54,11 @@ pub(crate) fn critical(mut instance: Instance) -> Instance {
 impl Round {
     /// An engine that has listed the cluster and not yet the source. Its brake is off.
     pub(crate) async fn new(cluster: &FakeCluster, mode: Mode) -> Self {
-        Self::over(cluster, sink(cluster, mode)).await
+        // A second of the paused clock.
+        Self::over(sink(cluster, mode), Duration::from_secs(1)).await
     }
 
-    pub(crate) async fn over(cluster: &FakeCluster, sink: KubeSink) -> Self {
+    pub(crate) async fn over(sink: KubeSink, still: Duration) -> Self {
         let mut settings = Settings::default();
         settings.brake.share = 100;
         let mut round = Self {
@@ -66,16 +68,15 @@ impl Round {
             notices: Vec::new(),
             errors: Vec::new(),
             now: Duration::ZERO,
-            cluster: cluster.clone(),
+            still,
         };
         round.hear().await;
         round
     }
 
-    /// Takes what the stream shows until it is still for a second of the paused clock.
+    /// Takes what the stream shows until it is still.
     pub(crate) async fn hear(&mut self) {
-        while let Ok(event) = tokio::time::timeout(Duration::from_secs(1), self.events.next()).await
-        {
+        while let Ok(event) = tokio::time::timeout(self.still, self.events.next()).await {
             match event.expect("a sink's stream never ends") {
                 Ok(event) => self.engine.sink_event(event, self.now),
                 Err(error) => {
@@ -141,16 +142,14 @@ impl Round {
         }
         panic!("no end: {:?} {:?}", self.engine.status(), self.errors);
     }
+}
 
-    /// Requests that write, tried or done.
-    pub(crate) fn requests(&self) -> u64 {
-        let writes = [Verb::Create, Verb::Patch, Verb::Update, Verb::Delete];
-        let count = |resource: &str| -> u64 {
-            writes
-                .iter()
-                .map(|verb| self.cluster.count(*verb, resource))
-                .sum()
-        };
-        count("services") + count("endpointslices")
-    }
+/// Requests that write, tried or done.
+pub(crate) fn requests(cluster: &FakeCluster) -> u64 {
+    let writes = [Verb::Create, Verb::Patch, Verb::Update, Verb::Delete];
+    let count = |resource: &str| -> u64 {
+        let each = writes.iter().map(|verb| cluster.count(*verb, resource));
+        each.sum()
+    };
+    count("services") + count("endpointslices")
 }
