@@ -57,18 +57,16 @@ const BATCH: usize = 64;
 ///
 /// # Examples
 /// ```
-/// use consul_sync_core::{Driver, Owner, Settings, testing::{TableSource, service}};
+/// use consul_sync_core::{Owner, Settings, testing::{TableSource, service}};
 /// use consul_sync_k8s::{ImportSettings, KubeSink, testing::FakeCluster};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let cluster = FakeCluster::new();
 /// let sink = KubeSink::new(cluster.client(), ImportSettings::new(Owner::new("cluster-a")?))?;
-/// let plan = consul_sync_core::plan(
-///     &TableSource::new([service("/web", ["10.0.0.1"])]),
-///     &sink,
-///     Settings::default(),
-/// ).await?;
-/// assert_eq!(plan.summary().creates, 1);
+/// let services = TableSource::default();
+/// services.put(service("/web", ["10.0.0.1"]));
+/// let plan = consul_sync_core::plan(&services, &sink, &Settings::default()).await?;
+/// assert_eq!(plan.summary().create, 1);
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]

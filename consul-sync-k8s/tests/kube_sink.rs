@@ -5,6 +5,8 @@
 
 #[path = "kube_sink/faults.rs"]
 mod faults;
+#[path = "kube_sink/histories.rs"]
+mod histories;
 #[path = "kube_sink/round.rs"]
 mod round;
 

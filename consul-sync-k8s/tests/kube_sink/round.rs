@@ -1,12 +1,14 @@
 //! An engine over a sink, driven until nothing is left to do.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use consul_sync_core::{
-    Address, Check, Engine, Event, Instance, Notice, Owner, Service, Settings, Sink, Status,
-    WatchStream,
+    Address, Batch, Check, Engine, Event, Held, Instance, Key, Notice, Outcome, Owner, Record,
+    RecordId, Service, Settings, Sink, Slot, Status, WatchStream,
 };
-use consul_sync_k8s::{ImportSettings, KubeSink, Manifest, Mode, Verb, testing::FakeCluster};
+use consul_sync_k8s::{
+    ImportSettings, KubeSink, Manifest, Mode, ObjectVersion, Verb, testing::FakeCluster,
+};
 use futures::StreamExt;
 
 /// An engine, its sink, and what the sink's stream tells it.
@@ -16,6 +18,10 @@ pub(crate) struct Round {
     pub(crate) notices: Vec<Notice>,
     pub(crate) errors: Vec<String>,
     pub(crate) now: Duration,
+    /// The version of the last write to each object whose outcome was answered, while it was not deleted since.
+    answered: BTreeMap<(Slot, RecordId), ObjectVersion>,
+    /// Whether a listing of the sink is under way.
+    is_listing: bool,
     /// How long the stream is silent before it has said everything.
     still: Duration,
     events: WatchStream<Manifest>,
@@ -68,6 +74,8 @@ impl Round {
             notices: Vec::new(),
             errors: Vec::new(),
             now: Duration::ZERO,
+            answered: BTreeMap::new(),
+            is_listing: true,
             still,
         };
         round.hear().await;
@@ -78,13 +86,62 @@ impl Round {
     pub(crate) async fn hear(&mut self) {
         while let Ok(event) = tokio::time::timeout(self.still, self.events.next()).await {
             match event.expect("a sink's stream never ends") {
-                Ok(event) => self.engine.sink_event(event, self.now),
+                Ok(event) => {
+                    self.check(&event);
+                    self.engine.sink_event(event, self.now);
+                }
                 Err(error) => {
                     self.engine.failed(consul_sync_core::Side::Sink, &error);
                     self.errors.push(error.to_string());
                 }
             }
         }
+    }
+
+    /// Outside a listing no object is shown as it was before the last write that was answered.
+    fn check(&mut self, event: &Event<Slot, Held<Manifest>>) {
+        match event {
+            Event::RelistStarted => self.is_listing = true,
+            Event::RelistDone => self.is_listing = false,
+            Event::Upserted(slot, held) if !self.is_listing => {
+                for held in &held.records {
+                    let key = (slot.clone(), held.record.id().clone());
+                    let Some(answered) = self.answered.get(&key) else {
+                        continue;
+                    };
+                    let number =
+                        |version: &ObjectVersion| version.resource_version.parse::<u64>().ok();
+                    assert!(
+                        number(&held.version) >= number(answered),
+                        "{slot}: {held:?} is older than {answered:?}"
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Carries one batch out. Answers how many objects were written.
+    pub(crate) async fn carry_out(&mut self, batch: &Batch<Manifest>) -> usize {
+        let answer = self.sink.apply(batch.ops()).await;
+        match &answer {
+            Ok(outcomes) => {
+                for (op, outcome) in batch.ops().iter().zip(outcomes) {
+                    let key = (op.slot.clone(), op.id().clone());
+                    match outcome {
+                        Outcome::Written(version) => {
+                            self.answered.insert(key, version.clone());
+                        }
+                        Outcome::Deleted => drop(self.answered.remove(&key)),
+                        _ => {}
+                    }
+                }
+            }
+            Err(error) => self.errors.push(error.to_string()),
+        }
+        let report = self.engine.settle(batch.id(), answer.ok(), self.now);
+        self.notices.extend(self.engine.take_notices());
+        report.written()
     }
 
     pub(crate) fn begin(&mut self) {
@@ -100,6 +157,11 @@ impl Round {
         self.engine.source_event(event, self.now);
     }
 
+    pub(crate) fn remove(&mut self, key: &Key) {
+        self.engine
+            .source_event(Event::Removed(key.clone()), self.now);
+    }
+
     /// Lists exactly these services.
     pub(crate) fn list(&mut self, services: impl IntoIterator<Item = Service>) {
         self.begin();
@@ -109,36 +171,36 @@ impl Round {
         self.end();
     }
 
+    /// One turn: what the stream says, one read of what is in doubt, one batch. Answers the objects written.
+    pub(crate) async fn turn(&mut self) -> Option<usize> {
+        self.hear().await;
+        let doubtful = self.engine.take_doubtful(10);
+        match self.sink.read(&doubtful).await {
+            Ok(read) => read
+                .into_iter()
+                .for_each(|(slot, held)| self.engine.read(&slot, held)),
+            Err(_) => doubtful
+                .iter()
+                .for_each(|slot| self.engine.read_failed(slot)),
+        }
+        self.notices.extend(self.engine.take_notices());
+        match self.engine.next_batch(self.now) {
+            Some(batch) => Some(self.carry_out(&batch).await),
+            None if doubtful.is_empty() && !self.engine.has_doubtful() => None,
+            None => Some(0),
+        }
+    }
+
     /// Carries batches out until nothing is left to do, an hour after the last time: whatever waits for another try
     /// is tried once. Answers how many objects were written.
     pub(crate) async fn pump(&mut self) -> usize {
         let mut written = 0;
         self.now += Duration::from_secs(3600);
         for _ in 0..1_000 {
-            self.hear().await;
-            let doubtful = self.engine.take_doubtful(10);
-            match self.sink.read(&doubtful).await {
-                Ok(read) => read
-                    .into_iter()
-                    .for_each(|(slot, held)| self.engine.read(&slot, held)),
-                Err(_) => doubtful
-                    .iter()
-                    .for_each(|slot| self.engine.read_failed(slot)),
+            match self.turn().await {
+                Some(more) => written += more,
+                None => return written,
             }
-            self.notices.extend(self.engine.take_notices());
-            let Some(batch) = self.engine.next_batch(self.now) else {
-                if doubtful.is_empty() && !self.engine.has_doubtful() {
-                    return written;
-                }
-                continue;
-            };
-            let answer = self.sink.apply(batch.ops()).await;
-            if let Err(error) = &answer {
-                self.errors.push(error.to_string());
-            }
-            let report = self.engine.settle(batch.id(), answer.ok(), self.now);
-            written += report.written();
-            self.notices.extend(self.engine.take_notices());
         }
         panic!("no end: {:?} {:?}", self.engine.status(), self.errors);
     }
