@@ -5,8 +5,9 @@
 //! step that made them: the numbers differ from server to server, which write moved which index
 //! must not.
 //!
-//! `CONSUL_FAKE_SEQUENCES` sets how many random sequences of at least 200 operations run against each version, with
-//! other seeds each time; without it a few run, with fixed ones. With `--nocapture` a table shows what was compared.
+//! `CONSUL_FAKE_SEQUENCES` sets how many random sequences of at least 200 operations run against each version. The first
+//! is of seed 0, or of `CONSUL_FAKE_SEED`, and the next ones follow; a failure names its seed. With `--nocapture` the
+//! first difference is shown when it is found, before the sequence is made small, and a table of what was compared.
 
 #[path = "consul_fake/cases.rs"]
 mod cases;

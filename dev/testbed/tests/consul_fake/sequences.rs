@@ -4,9 +4,9 @@
 
 use std::error::Error;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use consul_sync_testbed::ConsulVersion;
 use proptest::strategy::{Strategy, ValueTree};
@@ -22,9 +22,11 @@ use super::{Tested, is_there, servers};
 /// How many long sequences run.
 const SEQUENCES: &str = "CONSUL_FAKE_SEQUENCES";
 /// Without it.
-const AT_LEAST: u32 = 8;
+const AT_LEAST: u64 = 8;
+/// The seed of the first; the next ones follow.
+const SEED: &str = "CONSUL_FAKE_SEED";
 /// Short ones, after each of whose writes everything is read.
-const SHORT: u32 = 6;
+const SHORT: u64 = 6;
 /// Runners of each version.
 const RUNNERS: u8 = 2;
 /// Sequences that may differ before a runner stops.
@@ -33,20 +35,25 @@ const FAILED: usize = 3;
 const STACK: usize = 64 * 1024 * 1024;
 /// Runs in which a failed sequence is made small.
 const REDUCTIONS: usize = 90;
+/// After how long no further one begins: a run in which the real server does not do what the fake did waits for it.
+const REDUCED_WITHIN: Duration = Duration::from_secs(60);
+/// How long such a run waits for what is expected to move: it only has to show what was seen before.
+const SOON: &str = "2s";
 
 /// Runs random sequences against `version` and the fake.
 pub(crate) fn agree(version: ConsulVersion) -> Tested {
     if !is_there(version) {
         return Ok(());
     }
-    let asked = std::env::var(SEQUENCES)
-        .ok()
-        .and_then(|text| text.parse().ok());
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let (first, asked) = (number(SEED).unwrap_or_default(), number(SEQUENCES));
     let begun = Instant::now();
     let work = Work {
         version,
-        is_fixed: asked.is_none(),
-        left: AtomicU32::new(asked.unwrap_or(AT_LEAST)),
+        short: AtomicU64::new(first),
+        long: AtomicU64::new(first),
+        first,
+        count: asked.unwrap_or(AT_LEAST),
         coverage: Mutex::default(),
     };
     let failed: Vec<String> = thread::scope(|scope| {
@@ -82,42 +89,40 @@ pub(crate) fn agree(version: ConsulVersion) -> Tested {
 /// What the runners share.
 struct Work {
     version: ConsulVersion,
-    /// Whether the seeds are always the same.
-    is_fixed: bool,
-    /// Long sequences that nobody has begun yet.
-    left: AtomicU32,
+    /// The next seed of a short sequence, and of a long one, that nobody has begun yet.
+    short: AtomicU64,
+    long: AtomicU64,
+    first: u64,
+    /// How many long ones run.
+    count: u64,
     coverage: Mutex<Coverage>,
 }
 
 impl Work {
     fn run(&self, number: u8) -> Tested {
-        let mut runner = if self.is_fixed {
-            let seed = TestRng::from_seed(RngAlgorithm::ChaCha, &[number; 32]);
-            TestRunner::new_with_rng(Config::default(), seed)
-        } else {
-            TestRunner::new(Config::default())
-        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let (_real, _fake, mut pair) = runtime.block_on(servers(self.version))?;
         let mut failed = Vec::new();
-        for _ in 0..SHORT / u32::from(RUNNERS) {
-            let steps = made(&random::short(), &mut runner)?;
+        while let Some(seed) = self.next(&self.short, SHORT) {
+            let steps = made(&random::short(), seed)?;
             if let Err(differences) = runtime.block_on(pair.run(&steps)) {
-                failed.push(format!("{differences}after {steps:#?}"));
+                failed.push(format!(
+                    "short sequence of seed {seed}: {differences}after {steps:#?}"
+                ));
             }
         }
-        // With fixed seeds each runner has a fixed share, so that every run compares the same.
-        let share = self.is_fixed.then_some(AT_LEAST / u32::from(RUNNERS));
-        let mut done = 0;
-        while failed.len() < FAILED && share.is_none_or(|share| done < share) && self.take() {
-            done += 1;
+        while failed.len() < FAILED
+            && let Some(seed) = self.next(&self.long, self.count)
+        {
             let begun = Instant::now();
-            let turns = made(&random::sequence(), &mut runner)?;
-            failed.extend(long(&runtime, &mut pair, turns).err());
+            let turns = made(&random::sequence(), seed)?;
+            if let Err(why) = self.long(&runtime, &mut pair, seed, turns) {
+                failed.push(why);
+            }
             println!(
-                "{}, runner {number}: sequence {done} took {:?}",
+                "{}, runner {number}: the sequence of seed {seed} took {:?}",
                 self.version,
                 begun.elapsed()
             );
@@ -132,59 +137,81 @@ impl Work {
         Err(failed.join("\n").into())
     }
 
-    fn take(&self) -> bool {
-        let less = |left: u32| left.checked_sub(1);
-        self.left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
-            .is_ok()
+    /// The next of `count` seeds.
+    fn next(&self, seeds: &AtomicU64, count: u64) -> Option<u64> {
+        let seed = seeds.fetch_add(1, Ordering::Relaxed);
+        (seed < self.first.saturating_add(count)).then_some(seed)
+    }
+
+    /// One long sequence; where it differs, what is left of it when all is taken out that does not matter.
+    fn long(
+        &self,
+        runtime: &Runtime,
+        pair: &mut Pair,
+        seed: u64,
+        mut turns: Vec<Turn>,
+    ) -> Result<(), String> {
+        let Err((end, differences)) = runtime.block_on(pair.run_long(&turns)) else {
+            return Ok(());
+        };
+        let first = format!(
+            "{}, long sequence of seed {seed}: {differences}",
+            self.version
+        );
+        // Before anything else is tried, which may take long.
+        println!("{first}at turn {end}");
+        turns.truncate(end);
+        let mut last = Differences::default();
+        let usual = std::mem::replace(&mut pair.moved, SOON);
+        let turns = reduced(turns, |turns| {
+            let (end, differences) = runtime.block_on(pair.run_long(turns)).err()?;
+            last = differences;
+            Some(end)
+        });
+        pair.moved = usual;
+        let told: Vec<_> = turns.iter().map(told).collect();
+        Err(format!(
+            "{first}and {last}after these turns alone:\n{}",
+            told.join("\n")
+        ))
     }
 }
 
-fn made<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> Result<S::Value, Box<dyn Error>> {
-    let tree = strategy.new_tree(runner);
-    Ok(tree.map_err(|why| why.to_string())?.current())
+fn told(Turn { step, looks }: &Turn) -> String {
+    format!(
+        "{} {} {} {:?} then {looks:?}",
+        step.method,
+        step.path,
+        step.text(),
+        step.headers
+    )
 }
 
-/// One long sequence; where it differs, what is left of it when all is taken out that does not matter.
-fn long(runtime: &Runtime, pair: &mut Pair, mut turns: Vec<Turn>) -> Result<(), String> {
-    let Err((end, differences)) = runtime.block_on(pair.run_long(&turns)) else {
-        return Ok(());
-    };
-    turns.truncate(end);
-    let mut last = Differences::default();
-    let turns = reduced(turns, |turns| {
-        let (end, differences) = runtime.block_on(pair.run_long(turns)).err()?;
-        last = differences;
-        Some(end)
-    });
-    let told = turns.iter().map(|Turn { step, looks }| {
-        format!(
-            "{} {} {} {:?} then {looks:?}",
-            step.method,
-            step.path,
-            step.text(),
-            step.headers
-        )
-    });
-    let told: Vec<_> = told.collect();
-    Err(format!(
-        "{differences}and {last}after these turns alone:\n{}",
-        told.join("\n")
-    ))
+/// What a seed stands for.
+fn made<S: Strategy>(strategy: &S, seed: u64) -> Result<S::Value, Box<dyn Error>> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let tree = strategy.new_tree(&mut runner);
+    Ok(tree.map_err(|why| why.to_string())?.current())
 }
 
 /// The turns of a failed sequence without those, and those operations, that it fails without, as far as a number of
 /// runs shows. `fails` says after how many turns one fails.
 fn reduced(turns: Vec<Turn>, mut fails: impl FnMut(&[Turn]) -> Option<usize>) -> Vec<Turn> {
     let mut kept = turns;
-    let mut runs = REDUCTIONS;
+    let (mut runs, begun) = (0, Instant::now());
+    let mut goes_on = || {
+        runs += 1;
+        runs <= REDUCTIONS && begun.elapsed() < REDUCED_WITHIN
+    };
     let mut size = kept.len() / 2;
-    while size > 0 && runs > 0 {
+    while size > 0 {
         let mut at = 0;
-        while at < kept.len() && runs > 0 {
+        while at < kept.len() && goes_on() {
             let mut fewer = kept.clone();
             fewer.drain(at..(at + size).min(kept.len()));
-            runs -= 1;
             match fails(&fewer) {
                 Some(end) => {
                     fewer.truncate(end);
@@ -197,12 +224,11 @@ fn reduced(turns: Vec<Turn>, mut fails: impl FnMut(&[Turn]) -> Option<usize>) ->
     }
     for turn in 0..kept.len() {
         let mut at = 0;
-        while runs > 0 && at < operations(&kept, turn) && operations(&kept, turn) > 1 {
+        while at < operations(&kept, turn) && operations(&kept, turn) > 1 && goes_on() {
             let mut fewer = kept.clone();
             if let Some(ops) = fewer[turn].step.body.as_mut().and_then(Value::as_array_mut) {
                 ops.remove(at);
             }
-            runs -= 1;
             // Not where it fails in another turn: that is another failure.
             match fails(&fewer) {
                 Some(end) if end == kept.len() => kept = fewer,

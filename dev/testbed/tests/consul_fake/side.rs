@@ -27,6 +27,7 @@ pub(crate) struct Seen {
 }
 
 /// A server under comparison.
+#[derive(Clone)]
 pub(crate) struct Side {
     base: String,
     token: Option<String>,
