@@ -2,6 +2,8 @@
 
 #[path = "kube_source/cluster.rs"]
 mod cluster;
+#[path = "kube_source/conformance.rs"]
+mod conformance;
 #[path = "kube_source/told.rs"]
 mod told;
 

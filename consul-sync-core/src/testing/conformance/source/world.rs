@@ -46,7 +46,8 @@ pub trait World: Send + Sync {
         let _ = disturbance;
     }
 
-    /// Time enough for a source that says more than it should to say it. For a source in memory, none.
+    /// Time enough for a source that says more than it should to say it: longer than it waits before it tries again, or
+    /// for a sign that all is well again. For a source in memory, none.
     async fn moment(&self) {}
 
     /// Longer than a source may take to tell what happened, whatever was in its way. It bounds what would else be
