@@ -14,6 +14,7 @@ use super::{
     kind::Target,
     read,
     status::Failure,
+    store::kind_of,
     watch::{self as watching, Watcher},
     write::Writer,
 };
@@ -107,6 +108,7 @@ impl FakeCluster {
             serde_json::from_slice::<Value>(request.body())
                 .map_err(|error| Failure::bad_request(format!("the body is not JSON: {error}")))
         };
+        subresource(call, target)?;
         let now = self.shared.now();
         match call.verb {
             Some(Verb::Get) => read::get(&self.shared.state().store, target)
@@ -202,5 +204,29 @@ impl FakeCluster {
             name: call.name().map(str::to_owned),
             query: query.to_owned(),
         });
+    }
+}
+
+/// Refuses what is asked of a subresource that the fake, or any server, does not have.
+fn subresource(call: &Call, target: &Target) -> Result<(), Failure> {
+    let kind = kind_of(target.kind);
+    match (target.subresource.as_deref(), call.verb) {
+        (None, _) => Ok(()),
+        (Some("status"), Some(Verb::Get | Verb::Patch)) if kind.serves_status() => Ok(()),
+        (Some("status"), _) if kind.serves_status() => Err(Failure::new(
+            405,
+            "MethodNotAllowed",
+            "not in this fake: a status is changed by a patch",
+        )),
+        (Some("status"), _) if !kind.has_status => Err(Failure::new(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        )),
+        (Some(part), _) => Err(Failure::new(
+            404,
+            "NotFound",
+            format!("not in this fake: {}/{part}", kind.qualified()),
+        )),
     }
 }

@@ -182,6 +182,8 @@ impl FakeCluster {
     /// Forgets older versions: watches and pages that go on from one are refused with 410.
     pub fn compact(&self) {
         self.shared.change(|state| {
+            // The last change itself can still be watched for.
+            state.store.advance();
             state.store.advance();
             state.store.compact();
         });

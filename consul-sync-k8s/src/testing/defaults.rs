@@ -51,6 +51,13 @@ pub(super) fn new_node(node: &mut Value) {
     }
 }
 
+/// A Node: its status is there from the first.
+pub(super) fn node(node: &mut Value) {
+    if node.get("status").is_none_or(Value::is_null) {
+        set(node, "", "status", json!({}));
+    }
+}
+
 /// A Lease.
 pub(super) fn lease(lease: &mut Value) {
     if lease.get("spec").is_none_or(Value::is_null) {

@@ -67,6 +67,12 @@ impl Kind {
         matches!(self.name, "Service" | "Lease" | "Event")
     }
 
+    /// Whether the fake serves its `status` as a subresource: read, and changed by a patch. Nothing in this project
+    /// writes another status, or a whole one.
+    pub(super) fn serves_status(&self) -> bool {
+        self.has_status && self.name != "Namespace"
+    }
+
     /// `services` or `ingresses.networking.k8s.io`, as error messages name it.
     pub(super) fn qualified(&self) -> String {
         if self.group.is_empty() {

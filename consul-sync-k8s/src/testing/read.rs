@@ -33,6 +33,7 @@ pub(super) fn list(
     let selector = Selector::parse(
         call.parameter("labelSelector"),
         call.parameter("fieldSelector"),
+        kind_of(target.kind).namespaced,
     )?;
     let limit = usize::try_from(call.number("limit")?.unwrap_or(0)).unwrap_or(usize::MAX);
     let token = call.parameter("continue");
@@ -78,17 +79,21 @@ pub(super) fn list(
     } else {
         store.at(target.kind, revision)?
     };
-    let mut selected = objects
+    let mut left = objects
         .range(start..)
-        .filter(|(path, object)| path.starts_with(&prefix) && selector.matches(object));
-    let items: Vec<Value> = selected
-        .by_ref()
-        .take(limit)
-        .map(|(_, object)| without_type(object))
-        .collect();
+        .filter(|(path, _)| path.starts_with(&prefix))
+        .peekable();
+    let mut items = Vec::new();
+    while items.len() < limit
+        && let Some((_, object)) = left.next()
+    {
+        if selector.matches(object) {
+            items.push(without_type(object));
+        }
+    }
     let mut metadata = json!({"resourceVersion": revision.to_string()});
-    let mut rest = selected.peekable();
-    if let (Some((next, _)), Some(map)) = (rest.peek(), metadata.as_object_mut()) {
+    // Whether what is left is selected is not looked at: the last page may be empty.
+    if let (Some((next, _)), Some(map)) = (left.peek(), metadata.as_object_mut()) {
         let token = Token {
             revision: Some(revision),
             page: page + 1,
@@ -96,7 +101,7 @@ pub(super) fn list(
         };
         map.insert("continue".to_owned(), json!(token.write()));
         if selector.is_empty() {
-            map.insert("remainingItemCount".to_owned(), json!(rest.count()));
+            map.insert("remainingItemCount".to_owned(), json!(left.count()));
         }
     }
     let kind = kind_of(target.kind);

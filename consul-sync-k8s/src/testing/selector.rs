@@ -20,8 +20,8 @@ enum Requirement {
 }
 
 impl Selector {
-    /// Reads `labelSelector` and `fieldSelector`.
-    pub(super) fn parse(labels: &str, fields: &str) -> Result<Self, Failure> {
+    /// Reads `labelSelector` and `fieldSelector`, for a kind whose objects live in namespaces or do not.
+    pub(super) fn parse(labels: &str, fields: &str, namespaced: bool) -> Result<Self, Failure> {
         // A comma at the end promises another label, but no other field.
         let parts = if labels.trim().is_empty() {
             Vec::new()
@@ -40,7 +40,7 @@ impl Selector {
         for field in &fields {
             match field {
                 Requirement::In(key, _) | Requirement::NotIn(key, _)
-                    if matches!(key.as_str(), "metadata.name" | "metadata.namespace") => {}
+                    if key == "metadata.name" || (namespaced && key == "metadata.namespace") => {}
                 Requirement::In(key, _)
                 | Requirement::NotIn(key, _)
                 | Requirement::Exists(key)
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn label_selectors_have_every_operator_of_kubernetes() {
         let object = serde_json::json!({"metadata": {"labels": {"app": "web", "tier": "front"}}});
-        let matches = |text: &str| Selector::parse(text, "").unwrap().matches(&object);
+        let matches = |text: &str| Selector::parse(text, "", true).unwrap().matches(&object);
         for yes in [
             "",
             "app",
@@ -183,23 +183,24 @@ mod tests {
         ] {
             assert!(!matches(no), "{no}");
         }
-        assert!(Selector::parse("a b", "").is_err());
-        assert!(Selector::parse("app=web,", "").is_err());
+        assert!(Selector::parse("a b", "", true).is_err());
+        assert!(Selector::parse("app=web,", "", true).is_err());
     }
 
     #[test]
     fn field_selectors_know_name_and_namespace_alone() {
         let object = serde_json::json!({"metadata": {"name": "web", "namespace": "a"}});
         assert!(
-            Selector::parse("", "metadata.name=web,metadata.namespace!=b")
+            Selector::parse("", "metadata.name=web,metadata.namespace!=b", true)
                 .unwrap()
                 .matches(&object)
         );
         assert!(
-            !Selector::parse("", "metadata.name=db")
+            !Selector::parse("", "metadata.name=db", true)
                 .unwrap()
                 .matches(&object)
         );
-        assert!(Selector::parse("", "spec.type=ClusterIP").is_err());
+        assert!(Selector::parse("", "spec.type=ClusterIP", true).is_err());
+        assert!(Selector::parse("", "metadata.namespace=a", false).is_err());
     }
 }

@@ -63,6 +63,7 @@ pub(super) fn start(
     let selector = Selector::parse(
         call.parameter("labelSelector"),
         call.parameter("fieldSelector"),
+        kind_of(target.kind).namespaced,
     )?;
     let initial = call.flag("sendInitialEvents");
     // The real server takes this for its own mistake.
@@ -105,7 +106,8 @@ pub(super) fn start(
     } else {
         asked.unwrap_or_else(|| store.revision())
     };
-    if position < store.compacted() {
+    // What is asked for begins after the position.
+    if position < store.compacted().saturating_sub(1) {
         return Err(Failure::too_old(position, store.compacted()));
     }
     Ok((Start { position, lines }, selector))

@@ -282,9 +282,12 @@ impl Writer {
     ) -> Written {
         let kind = kind_of(target.kind);
         if target.subresource.as_deref() == Some("status") {
+            // The metadata goes with either part of an object.
             let mut with_status = Value::clone(old);
-            let status = object.get("status").cloned().unwrap_or_else(|| json!({}));
-            set(&mut with_status, "", "status", status);
+            for field in ["metadata", "status"] {
+                let new = object.get(field).cloned().unwrap_or_else(|| json!({}));
+                set(&mut with_status, "", field, new);
+            }
             object = with_status;
         } else if kind.has_status {
             match old.get("status") {
@@ -368,10 +371,14 @@ impl Writer {
                 kept("generation").unwrap_or_else(|| json!(1)),
             );
         }
+        if !kind.has_status {
+            unset(object, "", "status");
+        }
         match kind.name {
             "Service" => service::complete(object, old, &mut self.allocator),
             "EndpointSlice" => defaults::slice(object),
             "Ingress" => defaults::ingress(object),
+            "Node" => defaults::node(object),
             "Lease" => defaults::lease(object),
             "Namespace" => defaults::namespace(object),
             "Event" => defaults::event(object),

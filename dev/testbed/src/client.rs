@@ -1,6 +1,7 @@
 //! Plain requests to a server, for tests that look past the product's own clients.
 //!
-//! Every request opens its own connection. A test's runtime ends with the test; a connection
+//! Every request opens its own connection, where the client is not told to
+//! [keep](Client::keeping_connections) them. A test's runtime ends with the test; a connection
 //! kept in a server that many tests share would end with it, in the middle of another test.
 
 use std::error::Error as StdError;
@@ -47,6 +48,7 @@ pub struct Client {
     base: String,
     authorization: Option<HeaderValue>,
     deadline: Duration,
+    connector: HttpsConnector<HttpConnector>,
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
@@ -100,19 +102,36 @@ impl Client {
                 .expect("ring has the default protocol versions")
                 .with_root_certificates(roots)
                 .with_no_client_auth();
+        let mut plain = HttpConnector::new();
+        plain.enforce_http(false);
+        // On a connection that is kept, a request's last part would wait for the acknowledgement of
+        // its first.
+        plain.set_nodelay(true);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
-            .build();
+            .wrap_connector(plain);
         Ok(Self {
             base,
             authorization: token.map(bearer),
             deadline: DEADLINE,
             pool: Pool::builder(TokioExecutor::new())
                 .pool_max_idle_per_host(0)
-                .build(connector),
+                .build(connector.clone()),
+            connector,
         })
+    }
+
+    /// The same client with connections that it keeps, for as long as the runtime of its first
+    /// request lives: thousands of requests to a server that nobody else uses then pay for few of
+    /// them.
+    #[must_use]
+    pub fn keeping_connections(&self) -> Self {
+        Self {
+            pool: Pool::builder(TokioExecutor::new()).build(self.connector.clone()),
+            ..self.clone()
+        }
     }
 
     /// The same client with another token, or with none.

@@ -6,7 +6,9 @@
 //! and the order of all versions is compared.
 //!
 //! `KUBE_FAKE_SEQUENCES` sets how many random sequences run, each of 200 steps at least. The first is of seed 0, or of
-//! `KUBE_FAKE_SEED`; a failure names its seed.
+//! `KUBE_FAKE_SEED`; a failure names its seed. A tenth as many run against a server without its cache: only that one
+//! knows at once that its store was compacted, which happens there in the middle of sequences. With `--nocapture` the
+//! first difference is shown when it is found, before the sequence is made small, and a table of what was compared.
 
 #![allow(clippy::panic, reason = "test code outside a test function")]
 
@@ -29,6 +31,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use consul_sync_k8s::testing::FakeApiServer;
@@ -40,19 +43,23 @@ use proptest::{
 };
 use serde_json::{Value, json};
 
-use cases::CASES;
-use side::{Side, compare};
+use cases::{CASES, Case, OF_THE_STORE};
+use side::{Behind, Side, compare};
 use step::Step;
 
 const SEQUENCES: &str = "KUBE_FAKE_SEQUENCES";
 const SEED: &str = "KUBE_FAKE_SEED";
 const SEQUENCES_AT_LEAST: u64 = 8;
-/// Sequences that run at once on one real server: each waits for the ends of watches most of its time.
-const AT_ONCE: usize = 8;
+/// Sequences on one server with a cache for each on one without.
+const FOR_EACH_OF_STORE: u64 = 10;
+/// Sequences that run at once on one real server: each waits for its cache and for the ends of watches most of its time.
+const AT_ONCE: usize = 12;
 /// Differences that are shown of one run.
 const SHOWN: usize = 5;
 /// How often a sequence that fails is run again to find a shorter one.
 const SHRINKS: u32 = 40;
+/// After how long no further such run begins.
+const SHRUNK_WITHIN: Duration = Duration::from_secs(60);
 /// The token of somebody who may do nothing.
 const NOBODY: &str = "nobody";
 
@@ -60,9 +67,20 @@ fn is_there() -> bool {
     Programs::locate().all_or_skip(&[Program::Etcd, Program::KubeApiserver])
 }
 
+/// From where the real server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// From its cache, as it does if nobody says otherwise.
+    Cache,
+    /// From its store alone. One run's compaction is every other one's, so they take turns.
+    Store,
+}
+
 /// The real server, and clients of it of two users.
 struct Pair {
     _real: ApiServer,
+    from: Origin,
+    store: Client,
     admin: Client,
     nobody: Client,
     /// How often each operation was answered with each status.
@@ -79,18 +97,23 @@ struct Difference {
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
 impl Pair {
-    async fn start() -> Result<Self> {
+    async fn start(from: Origin) -> Result<Self> {
         let mut settings = ApiServerSettings::default();
         settings.users.push(User {
             name: "nobody".to_owned(),
             token: NOBODY.to_owned(),
             groups: Vec::new(),
         });
+        if from == Origin::Store {
+            settings.arguments.push("--watch-cache=false".to_owned());
+        }
         let real = ApiServer::start_with(settings).await?;
-        let admin = real.client().clone();
+        let admin = real.client().keeping_connections();
         Ok(Self {
             nobody: admin.with_token(Some(NOBODY)),
+            store: Client::plain(real.etcd().url())?,
             admin,
+            from,
             _real: real,
             coverage: Mutex::default(),
         })
@@ -106,8 +129,12 @@ impl Pair {
         let prefix = format!("r{}", RUNS.fetch_add(1, Ordering::Relaxed));
         let server = FakeApiServer::start().await.expect("a port is free");
         let plain = Client::plain(&server.url()).expect("the address is one");
-        let cluster = Some(server.cluster().clone());
-        let mut real = Side::start(self.admin.clone(), self.nobody.clone(), None, &prefix).await;
+        let plain = plain.keeping_connections();
+        let (store, cluster) = (
+            Behind::Real(Box::new(self.store.clone())),
+            Behind::Fake(server.cluster().clone()),
+        );
+        let mut real = Side::start(self.admin.clone(), self.nobody.clone(), store, &prefix).await;
         let mut fake = Side::start(plain.clone(), plain, cluster, &prefix).await;
         let (mut at, mut differences) = (steps.len(), Vec::new());
         for (place, step) in steps.iter().enumerate() {
@@ -163,16 +190,24 @@ impl Pair {
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-        let mut steps = random::sequence()
-            .new_tree(&mut runner)
-            .expect("nothing is filtered")
-            .current();
+        let strategy = match self.from {
+            Origin::Cache => random::sequence().boxed(),
+            Origin::Store => random::forgetting().boxed(),
+        };
+        let tree = strategy.new_tree(&mut runner);
+        let mut steps = tree.expect("nothing is filtered").current();
         let Err(mut difference) = self.run(&steps).await else {
             return Ok(());
         };
+        // Before anything else is tried, which may take long.
+        println!("seed {seed}, {:?}: {}", self.from, difference.text);
+        let found = Instant::now();
         steps.truncate(difference.at + 1);
         let (mut part, mut at) = (steps.len().div_ceil(2), 0);
         for _ in 0..SHRINKS {
+            if found.elapsed() > SHRUNK_WITHIN {
+                break;
+            }
             if at >= steps.len() {
                 if part <= 1 {
                     break;
@@ -187,20 +222,19 @@ impl Pair {
             }
         }
         Err(format!(
-            "== seed {seed} ==\n{}\nof {steps:#?}",
-            difference.text
+            "== seed {seed}, {:?} ==\n{}\nof {steps:#?}",
+            self.from, difference.text
         ))
     }
 }
 
-#[tokio::test]
-async fn named_cases_agree_with_the_real_server() -> Result<()> {
+async fn named_cases(from: Origin, cases: &[Case]) -> Result<()> {
     if !is_there() {
         return Ok(());
     }
-    let pair = Pair::start().await?;
+    let pair = Pair::start(from).await?;
     let mut failed = Vec::new();
-    for (name, steps) in CASES {
+    for (name, steps) in cases {
         if let Err(difference) = pair.run(&steps()).await {
             failed.push(format!("== {name} ==\n{}", difference.text));
         }
@@ -210,20 +244,34 @@ async fn named_cases_agree_with_the_real_server() -> Result<()> {
 }
 
 #[tokio::test]
-async fn random_sequences_agree_with_the_real_server() -> Result<()> {
+async fn named_cases_agree_with_the_real_server() -> Result<()> {
+    named_cases(Origin::Cache, &CASES).await
+}
+
+#[tokio::test]
+async fn named_cases_agree_with_a_server_that_has_no_cache() -> Result<()> {
+    named_cases(Origin::Store, &OF_THE_STORE).await
+}
+
+async fn random_sequences(from: Origin) -> Result<()> {
     if !is_there() {
         return Ok(());
     }
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let first = number(SEED).unwrap_or_default();
     let count = number(SEQUENCES).unwrap_or(SEQUENCES_AT_LEAST);
-    let pair = Pair::start().await?;
+    let (count, at_once) = match from {
+        Origin::Cache => (count, AT_ONCE),
+        Origin::Store => (count.div_ceil(FOR_EACH_OF_STORE), 1),
+    };
+    let (pair, begun) = (Pair::start(from).await?, Instant::now());
     let (mut failed, mut done) = (Vec::new(), 0);
     let mut results = futures::stream::iter(first..first + count)
         .map(|seed| pair.sequence(seed))
-        .buffer_unordered(AT_ONCE);
+        .buffer_unordered(at_once);
     while let Some(result) = results.next().await {
         done += 1;
+        println!("{from:?}: {done} sequences in {:?}", begun.elapsed());
         failed.extend(result.err());
         if failed.len() >= SHOWN {
             break;
@@ -231,11 +279,21 @@ async fn random_sequences_agree_with_the_real_server() -> Result<()> {
     }
     drop(results);
     println!(
-        "{done} sequences, operations and their answers:\n{}",
+        "{from:?}: {done} sequences, operations and their answers:\n{}",
         pair.coverage()
     );
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
     Ok(())
+}
+
+#[tokio::test]
+async fn random_sequences_agree_with_the_real_server() -> Result<()> {
+    random_sequences(Origin::Cache).await
+}
+
+#[tokio::test]
+async fn random_sequences_agree_with_a_server_that_has_no_cache() -> Result<()> {
+    random_sequences(Origin::Store).await
 }
 
 #[tokio::test]

@@ -5,14 +5,15 @@ use serde_json::json;
 use super::{
     objects,
     side::service,
-    step::{Kind, Known, Place, Step},
+    step::{At, Kind, Known, Place, Step},
 };
 
-type Case = (&'static str, fn() -> Vec<Step>);
+/// A name, and the steps that it stands for.
+pub(crate) type Case = (&'static str, fn() -> Vec<Step>);
 
 const A: Place = Place::A;
 
-pub(crate) const CASES: [Case; 11] = [
+pub(crate) const CASES: [Case; 15] = [
     (
         "every shape of Service is made, read and removed",
         every_service,
@@ -38,6 +39,25 @@ pub(crate) const CASES: [Case; 11] = [
     (
         "a refusal for lack of rights tells what it is about",
         denied,
+    ),
+    (
+        "a comma at the end of a label selector promises another label",
+        comma,
+    ),
+    ("a status is a part of the kinds that have one", statuses),
+    ("a listing in pages may end with an empty one", pages),
+    (
+        "what lives in no namespace has no field of that name",
+        fields,
+    ),
+];
+
+/// Those for a server that answers from its store alone.
+pub(crate) const OF_THE_STORE: [Case; 2] = [
+    ("a listing in pages may end with an empty one", pages),
+    (
+        "what was forgotten is gone for listings and watches",
+        forgotten,
     ),
 ];
 
@@ -344,4 +364,134 @@ fn denied() -> Vec<Step> {
     ]
     .map(|step| Step::Denied(Box::new(step)))
     .to_vec()
+}
+
+fn comma() -> Vec<Step> {
+    let spec = json!({"ports": [{"port": 80}]});
+    let mut steps = vec![Step::Create(Kind::Service, A, service("a", &spec))];
+    for query in [
+        "labelSelector=app%3Da%2C",
+        "labelSelector=app%2C",
+        "labelSelector=%2Capp",
+        "labelSelector=%2C",
+        "labelSelector=app%2C%2Capp%3Da",
+        "labelSelector=app%20in%20%28a%2C%29",
+        "fieldSelector=metadata.name%3Da%2C",
+        "fieldSelector=%2Cmetadata.name%3Da",
+    ] {
+        steps.push(Step::Query(Kind::Service, A, query));
+    }
+    steps.push(Step::Watch(Kind::Service, A, "app%3Da%2C", At::Latest));
+    steps
+}
+
+fn statuses() -> Vec<Step> {
+    let balanced =
+        json!({"status": {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}}});
+    let at = json!({"status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.7"}]}});
+    let label = json!({"metadata": {"labels": {"x": "1"}}});
+    let named = |mut object: serde_json::Value| {
+        object["metadata"] = json!({"name": "a"});
+        object
+    };
+    let mut steps = Vec::new();
+    for (kind, object, status) in [
+        (
+            Kind::Ingress,
+            named(objects::ingress("x.example.com")),
+            &balanced,
+        ),
+        (Kind::Node, named(json!({})), &at),
+        (
+            Kind::Slice,
+            named(objects::slices().swap_remove(0)),
+            &balanced,
+        ),
+        (Kind::Lease, named(json!({})), &balanced),
+    ] {
+        steps.push(Step::MergeStatus(kind, A, "a", status.clone()));
+        steps.push(Step::Create(kind, A, object.clone()));
+        // A plain write leaves it as it is.
+        steps.push(Step::Merge(kind, A, "a", status.clone()));
+        steps.push(Step::MergeStatus(kind, A, "a", status.clone()));
+        steps.push(Step::MergeStatus(kind, A, "a", status.clone()));
+        steps.push(Step::MergeStatus(kind, A, "a", label.clone()));
+        steps.push(Step::Update(
+            kind,
+            A,
+            "a",
+            object,
+            Known::Current,
+            Known::Nothing,
+        ));
+        steps.push(Step::Get(kind, A, "a"));
+    }
+    steps
+}
+
+/// Whether anything is left is known, but not whether it is selected.
+fn pages() -> Vec<Step> {
+    let spec = json!({"ports": [{"port": 80}]});
+    let mut steps = Vec::new();
+    // Their labels are their names.
+    for name in ["a", "b", "c", "d"] {
+        steps.push(Step::Create(Kind::Service, A, service(name, &spec)));
+    }
+    for selector in [
+        "app%3Da",
+        "app%3Dd",
+        "app%20in%20%28a%2Cb%29",
+        "app%3Dnone",
+        "",
+    ] {
+        for limit in [1, 2, 3, 4] {
+            for at in [At::Latest, At::Exactly(99)] {
+                steps.push(Step::ListAt(Kind::Service, A, selector, at, limit));
+            }
+        }
+    }
+    steps
+}
+
+fn forgotten() -> Vec<Step> {
+    let spec = json!({"ports": [{"port": 80}]});
+    let reads = |steps: &mut Vec<Step>| {
+        for at in [At::Exactly(0), At::Exactly(50), At::Latest] {
+            steps.push(Step::ListAt(Kind::Service, A, "", at, 0));
+            steps.push(Step::ListAt(Kind::Service, A, "app%3Da", at, 1));
+            steps.push(Step::Watch(Kind::Service, A, "", at));
+        }
+    };
+    let mut steps = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        steps.push(Step::Create(Kind::Service, A, service(name, &spec)));
+    }
+    reads(&mut steps);
+    steps.push(Step::Forget);
+    reads(&mut steps);
+    steps.push(Step::Delete(
+        Kind::Service,
+        A,
+        "a",
+        Known::Nothing,
+        Known::Nothing,
+    ));
+    reads(&mut steps);
+    steps.push(Step::Forget);
+    steps.push(Step::Forget);
+    reads(&mut steps);
+    steps
+}
+
+fn fields() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for kind in Kind::ALL {
+        for query in [
+            "fieldSelector=metadata.namespace%3Dnowhere",
+            "fieldSelector=metadata.name%3Dnowhere",
+        ] {
+            steps.push(Step::Query(kind, A, query));
+        }
+    }
+    steps
 }

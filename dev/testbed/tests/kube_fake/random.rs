@@ -2,7 +2,8 @@
 //!
 //! Server-side apply is among the steps only for objects that nothing else writes: mixed with other writes it changes
 //! who manages what, and with that the version, which the fake does not follow. A whole object is never written to a
-//! status: a real server takes the address of a Service away by it and dies of the next change of its type.
+//! status, and the fake refuses it: a real server takes the address of a Service away by it and dies of the next
+//! change of its type.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -41,6 +42,23 @@ const QUERIES: [&str; 18] = [
 /// A long sequence.
 pub(crate) fn sequence() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step(), LENGTH..LENGTH + 20)
+}
+
+/// A long sequence in which the past is forgotten now and then, for a server that answers from its store alone.
+pub(crate) fn forgetting() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        60 => plain(),
+        6 => (kind(), place(), selector(), at(), 0..3_u32).prop_map(|(kind, place, selector, at, limit)| {
+            // Any version, in pages: a cache would answer with the whole.
+            let limit = if at == At::Any { 0 } else { limit };
+            Step::ListAt(kind, place, selector, at, limit)
+        }),
+        3 => (kind(), place(), selector(), at()).prop_map(|(kind, place, selector, at)| {
+            Step::Watch(kind, place, selector, at)
+        }),
+        2 => Just(Step::Forget),
+    ];
+    prop::collection::vec(step, LENGTH..LENGTH + 20)
 }
 
 // Boxed, as are the plain ones: a test's stack is too small for trees of trees by value.
@@ -89,8 +107,8 @@ fn plain() -> BoxedStrategy<Step> {
         2 => (place(), name(), spec_change()).prop_map(|(place, name, change)| {
             Step::Merge(Kind::Service, place, name, change)
         }),
-        2 => (place(), name(), status()).prop_map(|(place, name, status)| {
-            Step::MergeStatus(Kind::Service, place, name, status)
+        3 => (kind(), place(), name()).prop_flat_map(|(kind, place, name)| {
+            status(kind).prop_map(move |status| Step::MergeStatus(kind, place, name, status))
         }),
         3 => (kind(), place(), name(), known(), known()).prop_map(|(kind, place, name, version, uid)| {
             Step::Delete(kind, place, name, version, uid)
@@ -205,12 +223,28 @@ fn spec_change() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn status() -> impl Strategy<Value = Value> {
-    prop_oneof![
-        Just(
-            json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.3", "ipMode": "VIP"}]}}})
-        ),
-        Just(json!({"status": {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}}})),
-        Just(json!({"status": {"loadBalancer": {"ingress": null}}})),
-    ]
+/// A change of a status; that of a kind without one is refused.
+fn status(kind: Kind) -> BoxedStrategy<Value> {
+    let balanced = |ingress: Value| json!({"status": {"loadBalancer": {"ingress": ingress}}});
+    let at = |addresses: Value| json!({"status": {"addresses": addresses}});
+    let changes = match kind {
+        Kind::Node => vec![
+            at(json!([{"type": "InternalIP", "address": "192.0.2.7"}])),
+            at(json!([
+                {"type": "InternalIP", "address": "192.0.2.7"}, {"type": "Hostname", "address": "a.example.com"},
+            ])),
+            at(json!(null)),
+        ],
+        Kind::Ingress => vec![
+            balanced(json!([{"ip": "192.0.2.3"}])),
+            balanced(json!([{"hostname": "lb.example.com"}])),
+            balanced(json!(null)),
+        ],
+        _ => vec![
+            balanced(json!([{"ip": "192.0.2.3", "ipMode": "VIP"}])),
+            balanced(json!([{"hostname": "lb.example.com"}])),
+            balanced(json!(null)),
+        ],
+    };
+    prop::sample::select(changes).boxed()
 }

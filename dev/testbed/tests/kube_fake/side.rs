@@ -13,13 +13,21 @@ use super::{
     step::{At, Kind, Known, Place, Step},
 };
 
+/// What stands behind a side's client.
+#[derive(Clone, Debug)]
+pub(crate) enum Behind {
+    /// A real server, and its store.
+    Real(Box<Client>),
+    Fake(FakeCluster),
+}
+
 /// One server, as one run sees it.
 #[derive(Debug)]
 pub(crate) struct Side {
     client: Client,
     /// A client of somebody who may do nothing; the fake is told so for the time of the request.
     nobody: Client,
-    fake: Option<FakeCluster>,
+    behind: Behind,
     prefix: String,
     choices: Choices,
     /// Version and UID of each object by its path: the first and the latest seen.
@@ -83,17 +91,17 @@ pub(crate) fn names(list: &Value) -> Value {
 }
 
 impl Side {
-    /// A side with its two namespaces. `fake`: the cluster behind the client, where it is one in memory.
+    /// A side with its two namespaces.
     pub(crate) async fn start(
         client: Client,
         nobody: Client,
-        fake: Option<FakeCluster>,
+        behind: Behind,
         prefix: &str,
     ) -> Self {
         let mut side = Self {
             client,
             nobody,
-            fake,
+            behind,
             prefix: prefix.to_owned(),
             choices: Choices::default(),
             known: BTreeMap::new(),
@@ -253,6 +261,7 @@ impl Side {
                 return self.watch(*kind, *place, selector, *at).await;
             }
             Step::Query(kind, place, query) => return self.query(*kind, *place, query).await,
+            Step::Forget => return self.forget().await,
             Step::Denied(step) => return Box::pin(self.denied(step)).await,
         };
         let text = if body.is_null() {
@@ -270,16 +279,43 @@ impl Side {
 
     /// The same step by somebody who may do nothing.
     async fn denied(&mut self, step: &Step) -> Seen {
-        if let Some(fake) = &self.fake {
-            fake.grant_only(&Rights::default());
+        if let Behind::Fake(cluster) = &self.behind {
+            cluster.grant_only(&Rights::default());
         }
         std::mem::swap(&mut self.client, &mut self.nobody);
         let seen = self.run(step).await;
         std::mem::swap(&mut self.client, &mut self.nobody);
-        if let Some(fake) = &self.fake {
-            fake.grant_everything();
+        if let Behind::Fake(cluster) = &self.behind {
+            cluster.grant_everything();
         }
         seen
+    }
+
+    /// What was before now is forgotten, and so is what was seen last: time goes on by two changes of something else,
+    /// since the very last change can still be watched for.
+    async fn forget(&self) -> Seen {
+        let store = match &self.behind {
+            Behind::Fake(cluster) => {
+                cluster.compact();
+                return json!({"status": "done"});
+            }
+            Behind::Real(store) => store,
+        };
+        let path = format!("/api/v1/namespaces/{}/configmaps", self.namespace(Place::A));
+        let mut now = Value::Null;
+        for _ in 0..2 {
+            let made = self
+                .client
+                .post(&path, &json!({"metadata": {"generateName": "time-"}}))
+                .await;
+            let made = made.and_then(Answer::json);
+            now = made.expect("a ConfigMap can be made")["metadata"]["resourceVersion"].clone();
+        }
+        let compaction = json!({"revision": now, "physical": true});
+        let done = store.post("/v3/kv/compaction", &compaction).await;
+        done.and_then(Answer::success)
+            .expect("the store can be compacted");
+        json!({"status": "done"})
     }
 
     /// The version that a read names, as this server has it.
@@ -469,9 +505,7 @@ impl Side {
                 .cloned()
                 .collect();
             let token = list["metadata"]["continue"].as_str().unwrap_or_default();
-            // Whether an empty page ends a listing depends on whether the server answers from its cache.
-            let is_extra = ours.is_empty() && token.is_empty() && !pages.is_empty();
-            if kind.is_namespaced() && !is_extra {
+            if kind.is_namespaced() {
                 pages.push(json!([
                     ours.len(),
                     list["metadata"]["remainingItemCount"],
@@ -547,6 +581,8 @@ impl Side {
                 if !annotations.is_null() {
                     events.push(json!(["BOOKMARK", annotations, object["kind"]]));
                 }
+            } else if event["type"] == "ERROR" {
+                events.push(json!(["ERROR", object["code"], object["reason"]]));
             } else if self.is_ours(kind, object) {
                 events.push(json!([event["type"], self.choices.object(kind, object)]));
             }

@@ -48,6 +48,8 @@ pub(crate) enum Step {
     Watch(Kind, Place, &'static str, At),
     /// A listing with a query that may be no good.
     Query(Kind, Place, &'static str),
+    /// The store forgets what was before now. Only for a server that answers from its store alone.
+    Forget,
     /// The same by somebody who may do nothing.
     Denied(Box<Step>),
 }
@@ -78,6 +80,7 @@ impl Step {
             | Self::ListAt(kind, ..)
             | Self::Watch(kind, ..)
             | Self::Query(kind, ..) => *kind,
+            Self::Forget => Kind::Namespace,
             Self::Denied(step) => step.kind(),
         }
     }
@@ -98,6 +101,7 @@ impl Step {
             Self::ListAt(_, _, _, At::Exactly(_), _) => "list exactly",
             Self::Watch(..) => "watch",
             Self::Query(..) => "list with odd query",
+            Self::Forget => "compaction",
             Self::Denied(..) => "without rights",
         }
     }
