@@ -1,5 +1,7 @@
-//! The Services of a Kubernetes cluster as a [`Source`](consul_sync_core::Source) of services.
+//! A Kubernetes cluster as a [`Source`](consul_sync_core::Source) of services, and as a destination
+//! ([`Sink`](consul_sync_core::Sink)) of them.
 //!
+//! # The source
 //! [`KubeSource`] watches the kinds of objects that its [`ExportSettings`] need and says which services follow from
 //! them, one key at a time. It is made of layers that can be used alone:
 //!
@@ -11,10 +13,16 @@
 //! | quota | lets the oldest services of a namespace through, as many as it may have | none |
 //! | [`translate`] | says what service follows from some objects | none |
 //!
-//! [`Rights`] and [`preflight`] say what must be granted for it; [`owner`] reads the identity of the cluster.
+//! Nothing is written to the cluster for it.
 //!
-//! Nothing here knows Consul: services, addresses and checks are those of `consul-sync-core`. Nothing is written to
-//! the cluster.
+//! # The sink
+//! [`KubeSink`] writes services into a cluster, as its [`ImportSettings`] say: as aliases, or as Services with the
+//! EndpointSlices of their instances. It follows the cluster by the same watches, and everything it writes is
+//! conditional.
+//!
+//! # Both
+//! [`Rights`] and [`preflight`] say what must be granted; [`owner`] reads the identity of the cluster. Nothing here
+//! speaks to Consul: services, addresses and checks are those of `consul-sync-core`.
 //!
 //! # Examples
 //! ```
@@ -61,7 +69,7 @@ mod watch;
 
 pub use identity::owner;
 pub use index::{Change, Index, Update, Work};
-pub use preflight::preflight;
+pub use preflight::{preflight, preflight_rights};
 pub use rights::{Right, Rights, Subject, Verb};
 pub use selector::{InvalidSelector, Selector};
 pub use settings::{

@@ -42,12 +42,35 @@ const OLDEST: u32 = 21;
 /// # }
 /// ```
 pub async fn preflight(client: &Client, settings: &ExportSettings, identity: bool) -> Vec<Finding> {
+    preflight_rights(client, &Rights::needed(settings, identity)).await
+}
+
+/// Looks at the API server, its version, and each of some rights; for what else [`preflight`] does.
+///
+/// # Examples
+/// ```
+/// use consul_sync_core::Owner;
+/// use consul_sync_k8s::{ImportSettings, Rights, Verb, preflight_rights, testing::FakeCluster};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let cluster = FakeCluster::new();
+/// cluster.deny(Verb::Patch, "services");
+/// let rights = Rights::to_import(&ImportSettings::new(Owner::new("cluster-a")?), false);
+/// let findings = preflight_rights(&cluster.client(), &rights).await;
+/// let bad: Vec<_> = findings.iter().filter(|finding| !finding.good).collect();
+/// assert_eq!(bad.len(), 1);
+/// assert_eq!(
+///     bad[0].remedy.as_deref(),
+///     Some(r#"add {apiGroups: [""], resources: ["services"], verbs: ["patch"]} to a Role in namespace default"#)
+/// );
+/// # Ok(()) }
+/// ```
+pub async fn preflight_rights(client: &Client, rights: &Rights) -> Vec<Finding> {
     let version = match version(client).await {
         Ok(version) => version,
         Err(finding) => return vec![finding],
     };
     let mut findings = vec![version];
-    for right in Rights::needed(settings, identity).iter() {
+    for right in rights.iter() {
         findings.push(allowed(client, right).await);
     }
     findings

@@ -11,7 +11,7 @@ mod histories;
 mod round;
 
 use consul_sync_core::{
-    Event, Sink, Source,
+    Event, Settings, Sink, Source,
     testing::{conformance, service},
 };
 use consul_sync_k8s::{
@@ -247,4 +247,22 @@ async fn no_delete_before_the_source_was_complete() {
     restarted.end();
     restarted.pump().await;
     assert_eq!(cluster.list("services").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collapse_of_the_source_is_held_by_the_brake() {
+    let cluster = FakeCluster::new();
+    let mut round = Round::new(&cluster, Mode::Endpoints).await;
+    let services: Vec<_> = (0..20)
+        .map(|at| service(&format!("/web-{at}"), ["10.0.0.1"]))
+        .collect();
+    round.list(services);
+    round.pump().await;
+    assert_eq!(cluster.list("services").len(), 20);
+    let sink = sink(&cluster, Mode::Endpoints);
+    let mut braked = Round::with(sink, Settings::default(), round.still).await;
+    braked.list([service("/web-0", ["10.0.0.1"])]);
+    assert_eq!(braked.pump().await, 0);
+    assert!(braked.engine.status().brake.engaged);
+    assert_eq!(cluster.list("services").len(), 20);
 }

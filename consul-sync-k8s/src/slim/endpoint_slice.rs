@@ -23,6 +23,8 @@ pub struct EndpointSliceBody {
     pub ports: Vec<EndpointPort>,
     /// `endpoints`, one entry per address.
     pub endpoints: Vec<Endpoint>,
+    /// Whether a port has another protocol than TCP.
+    pub other_protocols: bool,
 }
 
 /// `addressType` of an EndpointSlice.
@@ -88,6 +90,7 @@ pub struct RawEndpointSlice {
 struct RawPort {
     name: Soft<String>,
     port: Soft<u16>,
+    protocol: Soft<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -160,9 +163,14 @@ impl Decode for EndpointSliceBody {
             address_type,
             ports: Vec::new(),
             endpoints: Vec::new(),
+            other_protocols: false,
         };
         for (at, port) in raw.ports.or_default("ports")?.into_iter().enumerate() {
             let port = port.or_default(format_args!("ports[{at}]"))?;
+            body.other_protocols |= port
+                .protocol
+                .good()
+                .is_some_and(|protocol| protocol != "TCP");
             // A port without a number stands for all of them, and is none that could be registered.
             let Some(number) = port.port.take(format_args!("ports[{at}].port"))? else {
                 continue;

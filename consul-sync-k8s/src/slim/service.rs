@@ -27,6 +27,8 @@ pub struct ServiceBody {
     pub headless: bool,
     /// Whether there is a `spec.selector`.
     pub selects: bool,
+    /// Whether a port has another protocol than TCP.
+    pub other_protocols: bool,
 }
 
 /// `spec.type` of a Service.
@@ -91,6 +93,7 @@ struct RawPort {
     name: Soft<String>,
     port: Soft<u16>,
     node_port: Soft<u16>,
+    protocol: Soft<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -150,6 +153,8 @@ impl Decode for ServiceBody {
             ..Self::default()
         };
         for (at, port) in spec.ports.or_default("spec.ports")?.into_iter().enumerate() {
+            let protocol = port.good().and_then(|port| port.protocol.good());
+            body.other_protocols |= protocol.is_some_and(|protocol| protocol != "TCP");
             body.ports.push(service_port(port, at)?);
         }
         for (at, text) in spec

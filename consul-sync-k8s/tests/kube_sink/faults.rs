@@ -225,6 +225,7 @@ async fn fault_t15_what_others_change_or_delete_is_repaired() {
         json!({"spec": {"externalIPs": ["192.0.2.1"]}}),
         json!({"spec": {"ports": [{"name": "http", "port": 80}, {"name": "theirs", "port": 81}]}}),
         json!({"spec": {"type": "LoadBalancer"}}),
+        json!({"spec": {"ports": [{"name": "http", "port": 80, "protocol": "UDP"}]}}),
         json!({"spec": {"type": "ExternalName", "externalName": "theirs.example", "clusterIP": null,
             "clusterIPs": null, "ports": null}}),
         json!({"metadata": {"labels": {"consul": "no"}}}),
@@ -264,6 +265,7 @@ async fn fault_t15_what_others_change_or_delete_is_repaired() {
         json!({"endpoints": []}),
         json!({"endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": false}}]}),
         json!({"ports": [{"name": "http", "port": 81, "protocol": "TCP"}]}),
+        json!({"ports": [{"name": "http", "port": 80, "protocol": "UDP"}]}),
     ] {
         cluster.merge("endpointslices", "default", &slice, &change);
         assert_eq!(round.pump().await, 1, "{change}");

@@ -23,7 +23,7 @@ pub(crate) struct Round {
     /// Whether a listing of the sink is under way.
     is_listing: bool,
     /// How long the stream is silent before it has said everything.
-    still: Duration,
+    pub(crate) still: Duration,
     events: WatchStream<Manifest>,
 }
 
@@ -67,6 +67,10 @@ impl Round {
     pub(crate) async fn over(sink: KubeSink, still: Duration) -> Self {
         let mut settings = Settings::default();
         settings.brake.share = 100;
+        Self::with(sink, settings, still).await
+    }
+
+    pub(crate) async fn with(sink: KubeSink, settings: Settings, still: Duration) -> Self {
         let mut round = Self {
             engine: Engine::new(sink.clone(), settings),
             events: sink.watch(),

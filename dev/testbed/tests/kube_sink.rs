@@ -194,6 +194,7 @@ async fn fault_t15_what_others_change_or_delete_is_repaired_and_what_they_add_st
         json!({"spec": {"ports": [{"name": "http", "port": 8080}]}}),
         json!({"spec": {"type": "NodePort"}}),
         json!({"spec": {"type": "LoadBalancer"}}),
+        json!({"spec": {"ports": [{"name": "http", "port": 80, "protocol": "UDP"}]}}),
         json!({"spec": {"type": "ExternalName", "externalName": "theirs.example"}}),
         json!({"metadata": {"labels": {"consul": "no"}}}),
         json!({"metadata": {"annotations": {"consul.hashicorp.com/service-sync": "true"}}}),
@@ -211,6 +212,7 @@ async fn fault_t15_what_others_change_or_delete_is_repaired_and_what_they_add_st
             "{change}"
         );
         let ports = spec["ports"].as_array().expect("a list");
+        assert_eq!(ports[0]["protocol"], "TCP", "{change}");
         assert_eq!(
             (ports.len(), &ports[0]["port"]),
             (1, &json!(80)),
@@ -238,6 +240,7 @@ async fn fault_t15_what_others_change_or_delete_is_repaired_and_what_they_add_st
         json!({"endpoints": []}),
         json!({"endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": false}}]}),
         json!({"ports": [{"name": "http", "port": 81}]}),
+        json!({"ports": [{"name": "http", "port": 80, "protocol": "UDP"}]}),
         json!({"metadata": {"labels": {"service.kubernetes.io/headless": ""}}}),
     ] {
         place.merge(&slice, &change).await?;
@@ -375,5 +378,43 @@ async fn fault_w06_and_w09_refusals_are_told_and_hold_nobody_up() -> Result<()> 
     round.upsert(&service("/db", []));
     assert_eq!(round.pump().await, 0);
     assert!(refused(&round, "being terminated"), "{:?}", round.notices);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_in_the_middle_is_written_to_again_when_it_is_back() -> Result<()> {
+    if !is_there() {
+        return Ok(());
+    }
+    let api = ApiServer::start().await?;
+    let settings = round::settings(Mode::Endpoints);
+    let client = client(api.kubeconfig()).await;
+    let sink = KubeSink::new(client, settings).expect("the settings are good");
+    let sink = sink.with_watch_settings(cluster::brisk());
+    let mut round = Round::over(sink.clone(), STILL).await;
+    let mut web = service("/web", []);
+    web.instances = instances(400);
+    round.list([web.clone(), service("/db", ["10.0.0.1"])]);
+    let batch = round.engine.next_batch(round.now).expect("there is work");
+    round.carry_out(&batch).await;
+    // Everything changes, and nobody is there.
+    web.instances = instances(300).into_iter().map(critical).collect();
+    round.list([web.clone()]);
+    api.kill()?;
+    let batch = round.engine.next_batch(round.now).expect("there is work");
+    assert_eq!(round.carry_out(&batch).await, 0);
+    assert!(!round.errors.is_empty());
+    api.restart().await?;
+    for _ in 0..100 {
+        round.pump().await;
+        let status = round.engine.status();
+        if status.sink.complete && status.pending_slots == 0 {
+            break;
+        }
+    }
+    let mut fresh = Round::over(sink, STILL).await;
+    fresh.list([web]);
+    let plan = fresh.engine.plan(fresh.now);
+    assert!(plan.ops.is_empty(), "{plan:?}");
     Ok(())
 }

@@ -96,6 +96,9 @@ impl Manifest {
         if !body.external_ips.is_empty() {
             self.damaged("spec.externalIPs");
         }
+        if body.other_protocols {
+            self.damaged("spec.ports[].protocol");
+        }
         let ports = || {
             let port = |port: &crate::slim::ServicePort| Port {
                 name: Arc::clone(&port.name),
@@ -156,6 +159,9 @@ impl Manifest {
         }
         if is_damaged {
             self.damaged("endpoints");
+        }
+        if body.other_protocols {
+            self.damaged("ports[].protocol");
         }
         endpoints.sort_unstable();
         self.content = Content::Slice {
