@@ -11,7 +11,11 @@ use super::{
     normal::Choices,
     objects,
     step::{At, Kind, Known, Place, Step},
+    watched,
 };
+
+#[path = "reads.rs"]
+mod reads;
 
 /// What stands behind a side's client.
 #[derive(Clone, Debug)]
@@ -36,11 +40,6 @@ pub(crate) struct Side {
     versions: Vec<String>,
     start: String,
 }
-
-/// Selectors of the watches at the end.
-const SELECTORS: [&str; 4] = ["", "app%3Da", "app%21%3Da", "extra"];
-/// How a streaming list is asked for.
-const STREAMING: &str = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=&allowWatchBookmarks=true";
 
 /// An answer that can be compared.
 pub(crate) type Seen = Value;
@@ -258,7 +257,9 @@ impl Side {
                 return self.list_at(*kind, *place, selector, *at, *limit).await;
             }
             Step::Watch(kind, place, selector, at) => {
-                return self.watch(*kind, *place, selector, *at).await;
+                let watch = self.watch(*kind, *place, selector, *at).await;
+                let answer = self.open(&watch, watched::USUAL).await;
+                return self.told(&watch, &answer);
             }
             Step::Query(kind, place, query) => return self.query(*kind, *place, query).await,
             Step::Forget => return self.forget().await,
@@ -330,87 +331,6 @@ impl Side {
         }
     }
 
-    async fn list_at(
-        &mut self,
-        kind: Kind,
-        place: Place,
-        selector: &str,
-        at: At,
-        limit: u32,
-    ) -> Seen {
-        let path = kind.path(Some(&self.namespace(place)));
-        let newest = format!(
-            "resourceVersion={}&resourceVersionMatch=NotOlderThan",
-            self.version(At::Latest)
-        );
-        let version = match at {
-            At::Latest => newest,
-            At::Any => {
-                // What the server's cache holds may lag behind; with this it has caught up.
-                let _ = self.client.get(&format!("{path}?{newest}")).await;
-                "resourceVersion=0".to_owned()
-            }
-            At::Exactly(_) => format!(
-                "resourceVersion={}&resourceVersionMatch=Exact",
-                self.version(at)
-            ),
-        };
-        let first = format!("labelSelector={selector}&limit={limit}&{version}");
-        self.pages(kind, place, selector, limit, first).await
-    }
-
-    /// Waits until the server's cache has seen what was written last.
-    async fn catch_up(&mut self, path: &str) {
-        let newest = self.version(At::Latest);
-        let _ = self
-            .client
-            .get(&format!(
-                "{path}?resourceVersion={newest}&resourceVersionMatch=NotOlderThan"
-            ))
-            .await;
-    }
-
-    async fn watch(&mut self, kind: Kind, place: Place, selector: &str, at: At) -> Seen {
-        let path = kind.path(Some(&self.namespace(place)));
-        let version = self.version(at);
-        if at == At::Any {
-            self.catch_up(&path).await;
-        }
-        let url = format!(
-            "{path}?watch=true&timeoutSeconds=1&labelSelector={selector}&resourceVersion={version}"
-        );
-        let answer = self.client.get(&url).await.expect("an answer");
-        if answer.status != 200 {
-            return refusal(&answer);
-        }
-        json!({"status": answer.status, "events": self.events(kind, &answer)})
-    }
-
-    /// A listing with a query of any kind: what is refused is compared, and what is found.
-    async fn query(&mut self, kind: Kind, place: Place, query: &str) -> Seen {
-        let path = kind.path(Some(&self.namespace(place)));
-        if query.contains("resourceVersion=0") {
-            self.catch_up(&path).await;
-        }
-        let answer = self
-            .client
-            .get(&format!("{path}?{query}"))
-            .await
-            .expect("an answer");
-        if answer.status != 200 {
-            return refusal(&answer);
-        }
-        let list: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let items = list["items"].as_array().cloned().unwrap_or_default();
-        let ours = items.iter().filter(|item| self.is_ours(kind, item));
-        let ours: Vec<Value> = ours.cloned().collect();
-        let items: Vec<Value> = ours
-            .iter()
-            .map(|item| self.choices.object(kind, item))
-            .collect();
-        json!({"status": answer.status, "items": items})
-    }
-
     /// How the versions that came up stand to each other.
     pub(crate) fn order(&self) -> Seen {
         self.choices.order()
@@ -473,121 +393,11 @@ impl Side {
         json!({"status": answer.status, "object": self.choices.object(step.kind(), &object)})
     }
 
-    async fn list(&mut self, kind: Kind, place: Place, selector: &str, limit: u32) -> Seen {
-        let first = format!("labelSelector={selector}&limit={limit}");
-        self.pages(kind, place, selector, limit, first).await
-    }
-
-    /// A listing, page by page; `first` asks for the first one.
-    async fn pages(
-        &mut self,
-        kind: Kind,
-        place: Place,
-        selector: &str,
-        limit: u32,
-        first: String,
-    ) -> Seen {
-        let path = kind.path(Some(&self.namespace(place)));
-        let mut items = Vec::new();
-        let (mut query, mut pages) = (first, Vec::new());
-        loop {
-            let url = format!("{path}?{query}");
-            let answer = self.client.get(&url).await.expect("an answer");
-            let list: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            if answer.status != 200 {
-                return refusal(&answer);
-            }
-            let found = list["items"].as_array().cloned().unwrap_or_default();
-            // Other runs' and the server's own objects of kinds without a namespace are not compared.
-            let ours: Vec<Value> = found
-                .iter()
-                .filter(|item| self.is_ours(kind, item))
-                .cloned()
-                .collect();
-            let token = list["metadata"]["continue"].as_str().unwrap_or_default();
-            if kind.is_namespaced() {
-                pages.push(json!([
-                    ours.len(),
-                    list["metadata"]["remainingItemCount"],
-                    list["kind"],
-                    list["apiVersion"]
-                ]));
-            }
-            items.extend(ours.iter().map(|item| self.choices.object(kind, item)));
-            if token.is_empty() {
-                return json!({"status": 200, "items": items, "pages": pages});
-            }
-            query = format!("labelSelector={selector}&limit={limit}&continue={token}");
-        }
-    }
-
     fn is_ours(&self, kind: Kind, object: &Value) -> bool {
         kind.is_namespaced()
             || object["metadata"]["name"]
                 .as_str()
                 .is_some_and(|name| name.starts_with(&format!("{}-", self.prefix)))
-    }
-
-    /// Every collection, in pages and by watches, with and without a selector.
-    pub(crate) async fn read_all(&mut self) -> Vec<(String, Seen)> {
-        let mut seen = Vec::new();
-        let mut watches = Vec::new();
-        for kind in Kind::ALL {
-            // Those of no namespace are every run's: many pages.
-            let limits: &[u32] = if kind.is_namespaced() { &[0, 2] } else { &[0] };
-            for &limit in limits {
-                let listed = self.list(kind, Place::A, "", limit).await;
-                seen.push((format!("{kind:?} by {limit}"), listed));
-            }
-            let starts = [
-                format!("resourceVersion={}", self.start),
-                STREAMING.to_owned(),
-                String::new(),
-            ];
-            // Each is a connection, and most kinds go the same way.
-            let (selectors, starts) = match kind {
-                Kind::Service | Kind::Slice => (&SELECTORS[..], &starts[..]),
-                _ => (&SELECTORS[..1], &starts[..1]),
-            };
-            for selector in selectors {
-                for start in starts {
-                    let path = kind.path(Some(&self.namespace(Place::A)));
-                    let url = format!(
-                        "{path}?watch=true&timeoutSeconds=1&labelSelector={selector}&{start}"
-                    );
-                    watches.push((kind, url));
-                }
-            }
-        }
-        // Each lasts a second, so they go at once.
-        let answers =
-            futures::future::join_all(watches.iter().map(|(_, url)| self.client.get(url))).await;
-        for ((kind, url), answer) in watches.into_iter().zip(answers) {
-            let answer = answer.expect("an answer");
-            let events = self.events(kind, &answer);
-            seen.push((url, json!({"status": answer.status, "events": events})));
-        }
-        seen
-    }
-
-    fn events(&mut self, kind: Kind, answer: &Answer) -> Vec<Value> {
-        let mut events = Vec::new();
-        for line in String::from_utf8_lossy(&answer.body).lines() {
-            let event: Value = serde_json::from_str(line).unwrap_or_default();
-            let object = &event["object"];
-            if event["type"] == "BOOKMARK" {
-                // Of bookmarks only the one that ends a streaming list is certain.
-                let annotations = &object["metadata"]["annotations"];
-                if !annotations.is_null() {
-                    events.push(json!(["BOOKMARK", annotations, object["kind"]]));
-                }
-            } else if event["type"] == "ERROR" {
-                events.push(json!(["ERROR", object["code"], object["reason"]]));
-            } else if self.is_ours(kind, object) {
-                events.push(json!([event["type"], self.choices.object(kind, object)]));
-            }
-        }
-        events
     }
 }
 
