@@ -331,15 +331,18 @@ fn denied() -> Vec<Step> {
     .to_vec()
 }
 
+/// Not a closure: Rust 1.95 with optimisation frees the argument of two equal calls of one twice
+/// (rust-lang/rust#158830).
+fn named(mut object: serde_json::Value) -> serde_json::Value {
+    object["metadata"] = json!({"name": "a"});
+    object
+}
+
 fn statuses() -> Vec<Step> {
     let balanced =
         json!({"status": {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}]}}});
     let at = json!({"status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.7"}]}});
     let label = json!({"metadata": {"labels": {"x": "1"}}});
-    let named = |mut object: serde_json::Value| {
-        object["metadata"] = json!({"name": "a"});
-        object
-    };
     let mut steps = Vec::new();
     for (kind, object, status) in [
         (
