@@ -1,0 +1,150 @@
+//! Measures consul-sync on real servers: `make bench`.
+//!
+//! Real programs against real servers, ours and the least that any program would need in the same run. Figures are
+//! medians; machines are shared, so a ratio says more than a time. Timing belongs here and not in tests, which count
+//! work instead; `cargo bench -p consul-sync-benches` times the engine alone.
+
+mod args;
+mod catalog;
+mod cluster;
+mod error;
+mod fleet;
+mod loader;
+mod meter;
+mod program;
+mod report;
+mod stage;
+mod stats;
+
+use std::{fs, process::ExitCode, sync::Arc, time::Duration};
+
+use clap::Parser;
+use consul_sync_testbed::{ConsulVersion, Program as Server, Programs};
+
+use crate::{
+    args::{Args, Size, Stage},
+    cluster::Cluster,
+    error::{Error, Result},
+    fleet::Fleet,
+    report::Report,
+    stage::Bench,
+};
+
+/// Changes a second, and for how long.
+const CHANGES: (u32, Duration) = (50, Duration::from_secs(30));
+/// How long nothing happens.
+const IDLE: Duration = Duration::from_secs(60);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args).await {
+        Ok(report) => {
+            println!("{report}");
+            if report.is_met() {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("some goals are not met");
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Args) -> Result<Report> {
+    let mut needed = vec![Server::Etcd, Server::KubeApiserver];
+    needed.extend(ConsulVersion::ALL.map(Server::Consul));
+    for server in needed {
+        Programs::locate().path(server)?;
+    }
+    let program = program::locate(args.program.clone())?;
+    let mut report = Report::new(machine());
+    let mut fleet = args.size.fleet();
+    let rounds = if args.size == Size::Large { 1 } else { 3 };
+    let mut cluster = Some(Cluster::start(fleet).await?);
+    for version in ConsulVersion::ALL.into_iter().rev() {
+        let Some(filled) = cluster.take() else { break };
+        let bench = Arc::new(Bench {
+            cluster: filled,
+            program: program.clone(),
+            folder: tempfile::tempdir().map_err(Error::io("making a folder"))?,
+            version,
+        });
+        eprintln!("Consul {version}");
+        if args.measures(Stage::Cold) {
+            stage::cold::measure(&bench, rounds, &mut report).await?;
+        }
+        if args.measures(Stage::Changes) || args.measures(Stage::Rest) {
+            running(args, &bench, &mut report).await?;
+        }
+        cluster = Some(again(bench)?.cluster);
+    }
+    if args.measures(Stage::Memory) {
+        if args.size != Size::Small {
+            fleet = Size::Large.fleet();
+        }
+        memory(args, program, cluster, fleet, &mut report).await?;
+    }
+    if let Some(path) = &args.json {
+        let text = format!("{:#}\n", report.json());
+        fs::write(path, text).map_err(Error::io(format!("writing {}", path.display())))?;
+    }
+    Ok(report)
+}
+
+/// What needs a catalog that is already as it should be.
+async fn running(args: &Args, bench: &Arc<Bench>, report: &mut Report) -> Result<()> {
+    let consul = bench.consul().await?;
+    let program = bench.run(consul.url()).await?;
+    program.until_quiet(Duration::from_secs(3 * 3600)).await?;
+    if args.measures(Stage::Changes) {
+        stage::changes::measure(Arc::clone(bench), &consul, &program, CHANGES, report).await?;
+        program.until_quiet(Duration::from_secs(60)).await?;
+    }
+    program.stop().await?;
+    if args.measures(Stage::Rest) {
+        stage::rest::measure(bench, &consul, IDLE, report).await?;
+    }
+    Ok(())
+}
+
+async fn memory(
+    args: &Args,
+    program: std::path::PathBuf,
+    cluster: Option<Cluster>,
+    fleet: Fleet,
+    report: &mut Report,
+) -> Result<()> {
+    let cluster = match cluster {
+        Some(cluster) if cluster.fleet == fleet => cluster,
+        _ => Cluster::start(fleet).await?,
+    };
+    let bench = Bench {
+        cluster,
+        program,
+        folder: tempfile::tempdir().map_err(Error::io("making a folder"))?,
+        version: ConsulVersion::default(),
+    };
+    let minutes = if args.size == Size::Large { 10 } else { 1 };
+    stage::memory::measure(&bench, Duration::from_secs(60 * minutes), report).await
+}
+
+/// The bench alone, once nothing else uses it.
+fn again(bench: Arc<Bench>) -> Result<Bench> {
+    Arc::try_unwrap(bench).map_err(|_| Error::wrong("a measurement has not ended"))
+}
+
+/// What the figures were measured on.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let model = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = model
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown processor", |(_, name)| name);
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{cores} cores of {model}, Linux {}", release.trim())
+}
