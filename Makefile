@@ -13,13 +13,16 @@ SEED ?= 1
 KIND ?=
 # Sequences of `make fakes`, for each version of each server
 SEQUENCES ?= 1000
+# make bench SIZE=small|normal|large, BENCH='--stages cold' for a part
+SIZE ?= normal
+BENCH ?=
 # Extra arguments of `cargo test`, as in: make test ARGS='-p consul-sync-core'
 ARGS ?=
 # Which guards, as in: make guards GUARDS=core
 GUARDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: fakes sim soak help demo test guards reliability servers lint clean-servers
+.PHONY: bench fakes sim soak help demo test guards reliability servers lint clean-servers
 
 help: ## Show this list
 	@echo 'usage: make TARGET'
@@ -35,6 +38,11 @@ endif
 
 test: ## Run all tests, against real servers, which are built once where Go is installed
 	@dev/test $(ARGS)
+
+bench: ## Measure on real servers beside a bare loader: figures, limits, goals (SIZE=large takes hours)
+	@dev/servers/build
+	cargo build --release -p consul-sync-bin -p consul-sync-benches
+	@$(programs)/consul-sync-bench --size $(SIZE) --json $(programs)/../bench.json $(BENCH)
 
 guards: ## Take each safety guard out of a copy, one at a time: tests must notice (GUARDS=a crate, as in dev/guards.d, or a name)
 	@dev/guards $(GUARDS)
