@@ -99,7 +99,10 @@ async fn run(args: &Args) -> Result<Report> {
 async fn running(args: &Args, bench: &Arc<Bench>, report: &mut Report) -> Result<()> {
     let consul = bench.consul().await?;
     let program = bench.run(consul.url()).await?;
-    program.until_quiet(Duration::from_secs(3 * 3600)).await?;
+    let instances = bench.cluster.fleet.instances();
+    program
+        .until_written(instances, Duration::from_secs(3 * 3600))
+        .await?;
     if args.measures(Stage::Changes) {
         stage::changes::measure(Arc::clone(bench), &consul, &program, CHANGES, report).await?;
         program.until_quiet(Duration::from_secs(60)).await?;

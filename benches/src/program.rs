@@ -141,6 +141,23 @@ impl Program {
         })
     }
 
+    /// Waits until it has written so many registrations, and then has nothing to write any more.
+    pub(crate) async fn until_written(&self, count: usize, limit: Duration) -> Result<Reading> {
+        let begun = Instant::now();
+        #[expect(clippy::cast_precision_loss, reason = "counters")]
+        while self.read().await?.writes < count as f64 {
+            if begun.elapsed() > limit {
+                return Err(Error::wrong(format!(
+                    "consul-sync has not written {count} registrations after {limit:?}: {}",
+                    self.tail()
+                )));
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        self.until_quiet(limit.saturating_sub(begun.elapsed()))
+            .await
+    }
+
     /// Waits until it has nothing to write any more.
     pub(crate) async fn until_quiet(&self, limit: Duration) -> Result<Reading> {
         let begun = Instant::now();

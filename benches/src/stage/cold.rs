@@ -59,9 +59,10 @@ async fn program(bench: &Bench) -> Result<(f64, f64, Registered)> {
     let consul = bench.consul().await?;
     let watch = LogWatch::start(consul.client());
     let program = bench.run(consul.url()).await?;
-    let reading = program.until_quiet(LIMIT).await?;
+    let wanted = bench.cluster.fleet.instances();
+    let reading = program.until_written(wanted, LIMIT).await?;
     let registered = Registered::read(consul.client()).await?;
-    let (found, wanted) = (registered.writes.len(), bench.cluster.fleet.instances());
+    let found = registered.writes.len();
     if found != wanted {
         return Err(Error::wrong(format!(
             "{found} instances are registered of {wanted}"

@@ -21,8 +21,10 @@ pub(crate) async fn measure(bench: &Bench, churn: Duration, report: &mut Report)
     let consul = FakeConsul::start().await;
     let consul = consul.map_err(Error::io("starting a Consul in memory"))?;
     let program = bench.run(&consul.url()).await?;
-    let full = program.until_quiet(Duration::from_secs(600)).await?;
     let fleet = bench.cluster.fleet;
+    let full = program
+        .until_written(fleet.instances(), Duration::from_secs(600))
+        .await?;
     let begun = Instant::now();
     let mut made = 0;
     while begun.elapsed() < churn {
