@@ -18,8 +18,8 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// What is registered on the node.
 pub(crate) struct Registered {
-    /// Instances with their check, as the parts of a transaction that would write them.
-    pub(crate) writes: Vec<[Value; 2]>,
+    /// Instances, each with its check where it has one, as the parts of a transaction that would write them.
+    pub(crate) writes: Vec<Vec<Value>>,
     /// The newest index of any of them.
     pub(crate) newest: u64,
 }
@@ -46,12 +46,13 @@ impl Registered {
         let newest = versions
             .filter_map(|entry| entry["ModifyIndex"].as_u64())
             .max();
-        let writes = services.iter().filter_map(|service| {
-            let check = by_service.get(service["ID"].as_str()?)?;
-            Some([
-                json!({ "Service": { "Verb": "set", "Node": NODE, "Service": plain(service) } }),
-                json!({ "Check": { "Verb": "set", "Check": plain(check) } }),
-            ])
+        let writes = services.iter().map(|service| {
+            let check = service["ID"].as_str().and_then(|id| by_service.get(id));
+            let service =
+                json!({ "Service": { "Verb": "set", "Node": NODE, "Service": plain(service) } });
+            let check =
+                check.map(|check| json!({ "Check": { "Verb": "set", "Check": plain(check) } }));
+            [service].into_iter().chain(check).collect()
         });
         Self {
             writes: writes.collect(),
@@ -160,7 +161,7 @@ mod tests {
         let check = json!({ "Node": NODE, "CheckID": "c", "Name": "n", "Status": "passing", "ServiceID": "web-1", "ServiceName": "web" });
         assert_eq!(
             read.writes,
-            [[
+            [vec![
                 json!({ "Service": { "Verb": "set", "Node": NODE, "Service": service } }),
                 json!({ "Check": { "Verb": "set", "Check": check } }),
             ]]

@@ -24,7 +24,7 @@ const BYTES: usize = 512 * 1024;
 const UNDER_WAY: usize = 2;
 
 /// Writes all of it into an empty Consul; how long that took.
-pub(crate) async fn load(client: &Client, writes: &[[Value; 2]]) -> Result<Duration> {
+pub(crate) async fn load(client: &Client, writes: &[Vec<Value>]) -> Result<Duration> {
     let client = client.keeping_connections(UNDER_WAY);
     // The node must be there before what is on it, and its transaction be answered before the others start.
     let node =
@@ -40,19 +40,19 @@ pub(crate) async fn load(client: &Client, writes: &[[Value; 2]]) -> Result<Durat
     Ok(begun.elapsed())
 }
 
-fn bodies(writes: &[[Value; 2]]) -> Vec<String> {
+fn bodies(writes: &[Vec<Value>]) -> Vec<String> {
     let mut bodies = Vec::new();
     let mut parts: Vec<String> = Vec::new();
     let mut length = 0;
-    for pair in writes {
-        let pair = pair.each_ref().map(ToString::to_string);
-        let more = pair.iter().map(|part| part.len() + 1).sum::<usize>();
-        if parts.len() + pair.len() > OPS || length + more + 2 > BYTES {
+    for write in writes {
+        let write: Vec<String> = write.iter().map(ToString::to_string).collect();
+        let more = write.iter().map(|part| part.len() + 1).sum::<usize>();
+        if parts.len() + write.len() > OPS || length + more + 2 > BYTES {
             bodies.push(format!("[{}]", parts.join(",")));
             parts.clear();
             length = 0;
         }
-        parts.extend(pair);
+        parts.extend(write);
         length += more;
     }
     if !parts.is_empty() {
@@ -80,13 +80,13 @@ mod tests {
 
     #[test]
     fn a_transaction_is_as_large_as_consul_takes() {
-        let writes = vec![[json!({ "a": 1 }), json!({ "b": 2 })]; 100];
+        let writes = vec![vec![json!({ "a": 1 }), json!({ "b": 2 })]; 100];
         let sizes: Vec<usize> = bodies(&writes)
             .iter()
             .map(|body| serde_json::from_str::<Vec<Value>>(body).unwrap().len())
             .collect();
         assert_eq!(sizes, [128, 72]);
-        let large = vec![[json!("x".repeat(200_000)), json!(1)]; 5];
+        let large = vec![vec![json!("x".repeat(200_000)), json!(1)]; 5];
         assert_eq!(bodies(&large).len(), 3);
     }
 }

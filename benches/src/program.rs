@@ -62,7 +62,7 @@ impl Program {
     pub(crate) async fn start(
         file: &Path,
         kubeconfig: &Path,
-        consul: &str,
+        arguments: &[&str],
         folder: &Path,
     ) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
@@ -85,7 +85,8 @@ impl Program {
             .arg("run")
             .arg("--kubeconfig")
             .arg(kubeconfig)
-            .args(["--consul-addr", consul, "--listen", &listen.to_string()])
+            .args(arguments)
+            .args(["--listen", &listen.to_string()])
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(copy)

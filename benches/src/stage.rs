@@ -5,7 +5,7 @@ pub(crate) mod cold;
 pub(crate) mod memory;
 pub(crate) mod rest;
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use consul_sync_testbed::{Consul, ConsulVersion};
 
@@ -18,6 +18,14 @@ pub(crate) struct Bench {
     /// For the program's log.
     pub(crate) folder: tempfile::TempDir,
     pub(crate) version: ConsulVersion,
+    pub(crate) checks: Checks,
+}
+
+/// Which instances have a check, as `--consul-checks` says it: what Consul does for each write grows with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checks {
+    Always,
+    Failing,
 }
 
 impl Bench {
@@ -31,9 +39,43 @@ impl Bench {
         Program::start(
             &self.program,
             self.cluster.kubeconfig(),
-            consul,
+            &[
+                "--consul-addr",
+                consul,
+                "--consul-checks",
+                self.checks.as_str(),
+            ],
             self.folder.path(),
         )
         .await
+    }
+
+    /// A figure's name, with what it was measured on.
+    pub(crate) fn name(&self, what: &str) -> String {
+        let Self {
+            version, checks, ..
+        } = self;
+        format!(
+            "{what} at {} instances, Consul {version}, {checks}",
+            self.cluster.fleet.instances()
+        )
+    }
+}
+
+impl Checks {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+impl fmt::Display for Checks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Always => "a check each",
+            Self::Failing => "failing checks",
+        })
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use consul_sync_consul::{ClientSettings, NodeName, Ports, TlsSettings, TokenSource};
+use consul_sync_consul::{Checks, ClientSettings, NodeName, Ports, TlsSettings, TokenSource};
 use consul_sync_core::{BrakeSettings, Owner, RetrySettings, Settings as SyncSettings};
 use consul_sync_k8s::{ConsulNamespaces, ExportSettings, Subject};
 
@@ -64,6 +64,8 @@ pub(crate) struct PlaceSettings {
     pub(crate) node_address: Option<IpAddr>,
     /// Whether instances have the list of their named ports.
     pub(crate) ports: Ports,
+    /// Which instances have a check.
+    pub(crate) checks: Checks,
     /// How long a blocking query asks to be held.
     pub(crate) wait: Option<Duration>,
     /// The namespace of all of them.
@@ -211,6 +213,7 @@ fn place_settings(given: &mut Given) -> PlaceSettings {
         node: given.optional(&consul::NODE),
         node_address: given.optional(&consul::NODE_ADDRESS),
         ports: given.one(&consul::PORTS),
+        checks: given.one(&consul::CHECKS),
         wait: given.optional(&consul::WAIT),
         namespace,
         mirrored,

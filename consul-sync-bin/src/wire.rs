@@ -152,6 +152,7 @@ pub(crate) fn sink_settings(settings: &Settings, owner: Owner) -> SinkSettings {
     if let Some(wait) = place.wait {
         sink.wait = wait;
     }
+    sink.checks = place.checks;
     sink.namespace.clone_from(&place.namespace);
     if place.mirrored {
         // Every service names its own; what names none would be in Consul's own default.

@@ -49,7 +49,7 @@ pub use leftovers::{Leftovers, leftovers};
 pub use lock::{Fence, Holder, Lock, LockSettings, LockState};
 pub use preflight::preflight;
 pub use registration::{
-    KUBERNETES, OWNER_META, Ports, RegisteredCheck, Registration, SOURCE_META, Version,
+    Checks, KUBERNETES, OWNER_META, Ports, RegisteredCheck, Registration, SOURCE_META, Version,
 };
 pub use sink::{ConsulSink, NodeName, SinkSettings};
 pub use tls::TlsSettings;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use consul_sync_core::{Owner, Placed, Rejection, Service, Slot};
 
-use crate::registration::{Known, Registration, slot_of};
+use crate::registration::{Checks, Known, Registration, slot_of};
 
 /// The rules by which services become registrations.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Placement {
     pub(crate) namespace: Option<Arc<str>>,
     /// Whether instances have the list of their named ports.
     pub(crate) named_ports: bool,
+    /// Which instances have a check.
+    pub(crate) checks: Checks,
     /// What lives already.
     pub(crate) known: Arc<Known>,
 }

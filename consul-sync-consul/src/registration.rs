@@ -17,12 +17,15 @@ use consul_sync_core::{Address, Meta, Owner, Record, RecordId, Slot, Standing};
 
 #[cfg(feature = "testing")]
 pub(crate) use self::read::fold;
-pub use self::{check::RegisteredCheck, ports::Ports};
 pub(crate) use self::{
     check::check_id,
     intern::Interner,
     known::Known,
     read::{scope_of, slot_of},
+};
+pub use self::{
+    check::{Checks, RegisteredCheck},
+    ports::Ports,
 };
 
 /// The meta key that carries the owner on every instance. Consul reserves keys that begin with `consul-`

@@ -72,6 +72,7 @@ impl ConsulSink {
             owner: settings.owner.clone(),
             namespace: settings.namespace.as_deref().map(Into::into),
             named_ports: settings.named_ports,
+            checks: settings.checks,
             known: Arc::default(),
         };
         Self {

@@ -23,10 +23,10 @@ pub(crate) use self::{
     refusal::{Refusal, missing_rule},
 };
 
-/// Operations in a transaction since Consul 1.14.
-const OPS: usize = 128;
-/// Operations in a transaction before.
-const OPS_BEFORE_1_14: usize = 64;
+/// Operations in a transaction since Consul 1.14, less the node's own.
+const OPS: usize = 128 - 1;
+/// Operations in a transaction before, less the node's own.
+const OPS_BEFORE_1_14: usize = 64 - 1;
 /// Bytes of a request's body, less what the node's own operation and the brackets take.
 const BYTES: usize = 512 * 1024 - 4 * 1024;
 /// Bodies are not made smaller than this, whatever the server says.

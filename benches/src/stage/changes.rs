@@ -68,13 +68,7 @@ pub(crate) async fn measure(
     let times = std::mem::take(&mut *results.lock().await);
     let whole = sorted(times.iter().map(|times| times.whole).collect());
     let answered = sorted(times.iter().map(|times| times.after_answer).collect());
-    let name = |what: &str| {
-        format!(
-            "{what}, {per_second} changes a second over {} instances, Consul {}",
-            fleet.instances(),
-            bench.version
-        )
-    };
+    let name = |what: &str| bench.name(&format!("{what}, {per_second} changes a second"));
     for (share, what, goal) in [(0.5, "p50", 25.0), (0.99, "p99", 100.0)] {
         report.add(Figure {
             name: name(&format!("change to visible, {what}")),

@@ -16,7 +16,6 @@ const LIMIT: Duration = Duration::from_secs(3 * 3600);
 
 /// Measures it this often, in turn with the loader, so that both meet the same machine.
 pub(crate) async fn measure(bench: &Bench, rounds: usize, report: &mut Report) -> Result<()> {
-    let instances = bench.cluster.fleet.instances();
     let (mut ours, mut theirs, mut ratios, mut cpu) = (vec![], vec![], vec![], vec![]);
     for round in 1..=rounds {
         let (seconds, cpu_seconds, registered) = program(bench).await?;
@@ -29,9 +28,9 @@ pub(crate) async fn measure(bench: &Bench, rounds: usize, report: &mut Report) -
         ratios.push(loaded / seconds);
         cpu.push(cpu_seconds);
     }
-    let name = |what: &str| format!("{what}, Consul {}", bench.version);
+    let name = |what: &str| bench.name(what);
     report.add(Figure {
-        name: name(&format!("cold start of {instances} instances")),
+        name: name("cold start"),
         unit: "s",
         ours: median(&ours),
         limit: median(&theirs),

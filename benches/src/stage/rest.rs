@@ -25,13 +25,7 @@ pub(crate) async fn measure(
     let program = bench.run(&meter.url()).await?;
     let ready = program.started.elapsed().as_secs_f64();
     let started = program.until_quiet(Duration::from_secs(60)).await?;
-    let name = |what: &str| {
-        format!(
-            "{what} at {} instances, Consul {}",
-            bench.cluster.fleet.instances(),
-            bench.version
-        )
-    };
+    let name = |what: &str| bench.name(what);
     report.add(Figure {
         name: name("ready after a restart"),
         unit: "s",

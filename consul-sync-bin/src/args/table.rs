@@ -51,6 +51,7 @@ pub(crate) static ALL: &[&Row] = &[
     &consul::ANSWER_LIMIT.row,
     &consul::NODE.row,
     &consul::PORTS.row,
+    &consul::CHECKS.row,
     &consul::NODE_ADDRESS.row,
     &safety::OWNER.row,
     &safety::EXCLUSIVE_NAMES.row,

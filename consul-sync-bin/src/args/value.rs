@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use consul_sync_consul::{NodeName, Ports, Secret, ServerAddress};
+use consul_sync_consul::{Checks, NodeName, Ports, Secret, ServerAddress};
 use consul_sync_core::{Orphans, Owner, Policy};
 use consul_sync_k8s::{NameRule, NodePorts, Selector, Subject};
 
@@ -200,6 +200,14 @@ pub(crate) fn ports(text: &str) -> Result<Ports, String> {
             ("auto", Ports::Auto),
             ("always", Ports::Always),
         ],
+    )
+}
+
+/// Which instances have a check.
+pub(crate) fn checks(text: &str) -> Result<Checks, String> {
+    choice(
+        text,
+        &[("always", Checks::Always), ("failing", Checks::Failing)],
     )
 }
 

@@ -8,6 +8,8 @@ use tokio::time::Instant;
 const GAP: Duration = Duration::from_millis(250);
 /// The longest time between two reads, however costly or pointless they are.
 const LONGEST: Duration = Duration::from_secs(15);
+/// The same while they show nothing but our own writes.
+const ECHO_LONGEST: Duration = Duration::from_secs(60);
 /// What a read costs the server, in times of what its parsing costs us: it walks the catalog, encodes and
 /// compresses where we take in.
 const SERVER: u32 = 3;
@@ -15,6 +17,8 @@ const SERVER: u32 = 3;
 const SHARE: u32 = 4;
 /// The shortest time between two whole reads when they show nothing but our own writes, whose outcome is known.
 const ECHO_GAP: Duration = Duration::from_millis(750);
+/// The same for the gap after such a read: what writes fast is not slowed down by looking at what it wrote.
+const ECHO_SHARE: u32 = 24;
 /// How many answers without news in a row cost nothing.
 const BURST: u32 = 2;
 
@@ -61,7 +65,7 @@ impl Pace {
         let wait = if news != News::None {
             self.pointless = 0;
             match news {
-                News::Echo => gap.max(ECHO_GAP),
+                News::Echo => (self.cost * ECHO_SHARE).clamp(ECHO_GAP, ECHO_LONGEST),
                 _ => gap,
             }
         } else if held >= Duration::from_secs(10) {
@@ -125,7 +129,7 @@ mod tests {
         let mut pace = Pace::new();
         assert_eq!(pause_after(&mut pace, MS, MS, News::Echo), 750 * MS);
         assert_eq!(pause_after(&mut pace, MS, MS, News::Change), 250 * MS);
-        assert_eq!(pause_after(&mut pace, 100 * MS, MS, News::Echo), 1200 * MS);
+        assert_eq!(pause_after(&mut pace, 100 * MS, MS, News::Echo), 7200 * MS);
     }
 
     #[test]

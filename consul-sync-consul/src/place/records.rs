@@ -7,7 +7,7 @@ use consul_sync_core::{
 };
 
 use super::{Placement, ids};
-use crate::registration::{Common, Extra, NamedPort, RegisteredCheck, Registration};
+use crate::registration::{Checks, Common, Extra, NamedPort, RegisteredCheck, Registration};
 
 /// One instance of one claim.
 struct Candidate<'a> {
@@ -20,6 +20,7 @@ struct Candidate<'a> {
 /// What registrations share.
 struct Parts {
     has_ports: bool,
+    which: Checks,
     /// One for each claim.
     commons: Vec<Arc<Common>>,
     checks: Vec<Arc<RegisteredCheck>>,
@@ -176,7 +177,11 @@ impl Candidate<'_> {
             common: Arc::clone(&parts.commons[self.claim]),
             address: Some(self.instance.address.clone()),
             own: self.instance.meta.clone(),
-            check: self.instance.check.as_ref().map(|check| parts.check(check)),
+            check: self
+                .instance
+                .check
+                .as_ref()
+                .and_then(|check| parts.check(check)),
             extra: parts.has_ports.then(|| self.ports()).flatten(),
             port: self.port,
         }
@@ -211,21 +216,25 @@ impl Parts {
         };
         Self {
             has_ports: placement.named_ports,
+            which: placement.checks,
             commons: claims.iter().map(common).collect(),
             checks: Vec::new(),
         }
     }
 
     /// The checks of a service are mostly of two kinds, ready and not.
-    fn check(&mut self, check: &Check) -> Arc<RegisteredCheck> {
+    fn check(&mut self, check: &Check) -> Option<Arc<RegisteredCheck>> {
+        if !self.which.has(check) {
+            return None;
+        }
         let check = RegisteredCheck::from(check);
         let mut recent = self.checks.iter().rev().take(4);
         if let Some(known) = recent.find(|known| ***known == check) {
-            return Arc::clone(known);
+            return Some(Arc::clone(known));
         }
         let check = Arc::new(check);
         self.checks.push(Arc::clone(&check));
-        check
+        Some(check)
     }
 }
 

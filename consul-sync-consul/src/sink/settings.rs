@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr, time::Duration};
 
 use consul_sync_core::Owner;
 
-use crate::{Error, Fence, block};
+use crate::{Checks, Error, Fence, block};
 
 /// How the catalog is written.
 ///
@@ -31,6 +31,8 @@ pub struct SinkSettings {
     pub all_namespaces: bool,
     /// Whether instances are registered with the list of their named ports, as [`Ports::decide`](crate::Ports::decide) says.
     pub named_ports: bool,
+    /// Which instances have their health as a check.
+    pub checks: Checks,
     /// For how long a blocking query asks to be held.
     pub wait: Duration,
     /// The fence of the lock without which nothing is written, where there is one. Lists of named ports cannot be
@@ -54,6 +56,7 @@ impl SinkSettings {
             namespace: None,
             all_namespaces: false,
             named_ports: false,
+            checks: Checks::default(),
             wait: block::WAIT,
             fence: None,
         }

@@ -147,9 +147,10 @@ impl<'a> Apply<'a> {
         let limits = self.sink.limits.get();
         let target = self.sink.target();
         let mut part = Vec::new();
-        // The fence's operation comes on top, and the node's own may.
+        // A batch within the layout's limits is one transaction: half of a large load's log entries would else be its
+        // batches' last operations.
         let fence = fence_cost(self.sink.settings.fence.as_ref());
-        let empty = (1 + fence.ops, 2 + fence.bytes);
+        let empty = (fence.ops, 2 + fence.bytes);
         let (mut ops, mut bytes) = empty;
         for (at, op) in self.ops.iter().enumerate() {
             let cost = target.cost(op);

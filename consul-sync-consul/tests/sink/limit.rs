@@ -9,7 +9,7 @@ use super::support::{NODE, creates, kinds, planned, service, sink, write};
 async fn fault_t01_a_server_that_takes_fewer_operations_is_noticed() {
     let consul = FakeConsul::builder().txn_ops(64).start().await.unwrap();
     let sink = sink(&consul.url());
-    assert_eq!(sink.limits().ops, 128);
+    assert_eq!(sink.limits().ops, 127, "and the node's own");
     let ops = creates(&sink, &service("web", 60));
     assert!(
         kinds(&sink.apply(&ops).await.unwrap())
@@ -17,12 +17,26 @@ async fn fault_t01_a_server_that_takes_fewer_operations_is_noticed() {
             .all(|kind| *kind == "written")
     );
     assert_eq!(consul.instances(NODE).len(), 60);
-    assert_eq!(sink.limits().ops, 64);
+    assert_eq!(sink.limits().ops, 63);
     let before = consul.requests(Endpoint::Txn);
     sink.apply(&creates(&sink, &service("db", 60)))
         .await
         .unwrap();
     assert_eq!(consul.requests(Endpoint::Txn) - before, 2);
+}
+
+#[tokio::test]
+async fn a_batch_within_the_limits_is_one_transaction_also_when_the_node_is_due() {
+    let consul = FakeConsul::start().await.unwrap();
+    let sink = sink(&consul.url());
+    for (name, transactions) in [("web", 1), ("db", 2), ("api", 3)] {
+        let ops = creates(&sink, &service(name, 63));
+        let cost: usize = ops.iter().map(|op| sink.cost(op).ops).sum();
+        assert_eq!(cost, sink.limits().ops - 1, "a pair more would be too much");
+        sink.apply(&ops).await.unwrap();
+        assert_eq!(consul.requests(Endpoint::Txn), transactions);
+    }
+    assert_eq!(consul.instances(NODE).len(), 3 * 63);
 }
 
 #[tokio::test]

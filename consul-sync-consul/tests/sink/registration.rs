@@ -1,14 +1,14 @@
 //! What a write makes of an instance and its check.
 
 use consul_sync_consul::{
-    OWNER_META,
+    Checks, OWNER_META,
     testing::{Endpoint, FakeConsul},
 };
 use consul_sync_core::{Action, Op, Sink};
 
 use super::{
     catalog::{instance, node},
-    support::{NODE, check, kinds, planned, service, sink, write},
+    support::{NODE, check, kinds, planned, service, settings, sink, sink_of, write},
 };
 
 #[tokio::test]
@@ -67,6 +67,46 @@ async fn a_check_that_is_no_longer_wanted_goes_and_one_of_another_scope_takes_it
     write(&sink, &[bare.clone()]).await;
     assert!(consul.checks(NODE).is_empty());
     assert!(planned(&sink, &[bare]).await.is_empty());
+}
+
+#[tokio::test]
+async fn with_failing_checks_alone_only_what_is_not_passing_has_one() {
+    let consul = FakeConsul::start().await.unwrap();
+    let always = sink(&consul.url());
+    let mut failing = settings();
+    failing.checks = Checks::Failing;
+    let failing = sink_of(&consul.url(), |_| (), failing);
+    let statuses = |consul: &FakeConsul| -> Vec<String> {
+        let checks = consul.checks(NODE).into_iter();
+        checks.map(|check| check.status).collect()
+    };
+    let up = service("web", 2);
+    let mut down = service("web", 2);
+    down.instances[1].check = Some(check(false));
+
+    write(&failing, std::slice::from_ref(&up)).await;
+    let before = consul.instances(NODE);
+    assert_eq!((before.len(), consul.checks(NODE).len()), (2, 0));
+    write(&failing, std::slice::from_ref(&down)).await;
+    assert_eq!(statuses(&consul), ["critical"]);
+    write(&failing, std::slice::from_ref(&up)).await;
+    assert!(consul.checks(NODE).is_empty());
+    assert!(
+        planned(&failing, std::slice::from_ref(&up))
+            .await
+            .is_empty()
+    );
+
+    // The setting may change either way over a catalog that is in use.
+    write(&always, std::slice::from_ref(&down)).await;
+    assert_eq!(consul.checks(NODE).len(), 2);
+    write(&failing, std::slice::from_ref(&down)).await;
+    assert_eq!(statuses(&consul), ["critical"]);
+    assert_eq!(
+        consul.instances(NODE),
+        before,
+        "no instance was written anew"
+    );
 }
 
 #[tokio::test]

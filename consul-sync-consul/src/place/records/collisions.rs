@@ -24,6 +24,7 @@ fn place(claims: &[Arc<Service>]) -> Placed<Registration> {
         owner: Owner::new("me").unwrap(),
         namespace: None,
         named_ports: false,
+        checks: Checks::Always,
         known: Arc::default(),
     };
     records(&placement, claims)

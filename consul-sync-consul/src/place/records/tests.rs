@@ -11,6 +11,7 @@ fn placement() -> Placement {
         owner: Owner::new("me").unwrap(),
         namespace: None,
         named_ports: false,
+        checks: Checks::Always,
         known: Arc::default(),
     }
 }
