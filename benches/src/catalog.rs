@@ -100,7 +100,7 @@ pub(crate) struct LogWatch {
 
 impl LogWatch {
     pub(crate) fn start(client: &Client) -> Self {
-        let client = client.keeping_connections(1);
+        let client = client.keeping_connections();
         let (end, mut ended) = tokio::sync::oneshot::channel();
         let task = tokio::spawn(async move {
             let mut seen: Vec<(Instant, u64)> = Vec::new();

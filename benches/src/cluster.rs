@@ -27,7 +27,7 @@ impl Cluster {
     /// Starts an API server and creates the fleet in it.
     pub(crate) async fn start(fleet: Fleet) -> Result<Self> {
         let server = ApiServer::start().await?;
-        let client = server.client().keeping_connections(WORKERS * 8);
+        let client = server.client().keeping_connections();
         let begun = Instant::now();
         for name in fleet.namespaces() {
             let object =

@@ -25,7 +25,7 @@ const UNDER_WAY: usize = 2;
 
 /// Writes all of it into an empty Consul; how long that took.
 pub(crate) async fn load(client: &Client, writes: &[Vec<Value>]) -> Result<Duration> {
-    let client = client.keeping_connections(UNDER_WAY);
+    let client = client.keeping_connections();
     // The node must be there before what is on it, and its transaction be answered before the others start.
     let node =
         json!([{ "Node": { "Verb": "set", "Node": { "Node": NODE, "Address": "127.0.0.1" } } }]);

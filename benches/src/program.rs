@@ -95,7 +95,7 @@ impl Program {
             .map_err(Error::io(format!("starting {}", file.display())))?;
         let mut program = Self {
             child,
-            admin: Client::plain(&format!("http://{listen}"))?.keeping_connections(1),
+            admin: Client::plain(&format!("http://{listen}"))?.keeping_connections(),
             log,
             started,
         };

@@ -39,7 +39,7 @@ pub(crate) async fn measure(
     (per_second, length): (u32, Duration),
     report: &mut Report,
 ) -> Result<()> {
-    let client = consul.client().keeping_connections(64);
+    let client = consul.client().keeping_connections();
     let before = program.read().await?;
     let fleet = bench.cluster.fleet;
     let turn = TURN.min(fleet.services);
