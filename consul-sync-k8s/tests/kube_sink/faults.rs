@@ -147,6 +147,23 @@ async fn fault_w03_a_delete_of_what_changed_or_is_another_object_deletes_nothing
 }
 
 #[tokio::test(start_paused = true)]
+async fn fault_w03_after_a_restored_backup_the_same_version_of_another_object_is_not_deleted() {
+    let cluster = FakeCluster::new();
+    let mut round = with_web(&cluster).await;
+    round.list([]);
+    let batch = round
+        .engine
+        .next_batch(Duration::from_secs(1))
+        .expect("there is work");
+    let mut other = held(&cluster, "web");
+    other["metadata"]["uid"] = json!("another");
+    cluster.restore(other);
+    let outcomes = round.sink.apply(batch.ops()).await.unwrap();
+    assert_eq!(outcomes, [Outcome::Stale, Outcome::Skipped]);
+    assert_eq!(cluster.list("services").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn fault_w04_a_write_without_an_answer_is_read_before_anything_else() {
     for (verb, resource) in [
         (Verb::Create, "services"),
@@ -266,6 +283,7 @@ async fn fault_t15_what_others_change_or_delete_is_repaired() {
         json!({"endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": false}}]}),
         json!({"ports": [{"name": "http", "port": 81, "protocol": "TCP"}]}),
         json!({"ports": [{"name": "http", "port": 80, "protocol": "UDP"}]}),
+        json!({"metadata": {"annotations": {"consul-sync.io/object": null}}}),
     ] {
         cluster.merge("endpointslices", "default", &slice, &change);
         assert_eq!(round.pump().await, 1, "{change}");

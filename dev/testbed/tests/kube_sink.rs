@@ -241,6 +241,7 @@ async fn fault_t15_what_others_change_or_delete_is_repaired_and_what_they_add_st
         json!({"endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": false}}]}),
         json!({"ports": [{"name": "http", "port": 81}]}),
         json!({"ports": [{"name": "http", "port": 80, "protocol": "UDP"}]}),
+        json!({"metadata": {"annotations": {"consul-sync.io/object": null}}}),
         json!({"metadata": {"labels": {"service.kubernetes.io/headless": ""}}}),
     ] {
         place.merge(&slice, &change).await?;
