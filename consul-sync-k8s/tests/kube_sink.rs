@@ -3,12 +3,16 @@
 
 #![allow(clippy::panic, reason = "test code outside a test function")]
 
+#[path = "kube_sink/damage.rs"]
+mod damage;
 #[path = "kube_sink/faults.rs"]
 mod faults;
 #[path = "kube_sink/histories.rs"]
 mod histories;
 #[path = "kube_sink/round.rs"]
 mod round;
+#[path = "kube_sink/stream.rs"]
+mod stream;
 
 use consul_sync_core::{
     Event, Settings, Sink, Source,

@@ -232,3 +232,6 @@ fn endpoint(endpoint: &Endpoint) -> String {
 pub(crate) fn slice_id(name: &str) -> Option<RecordId> {
     RecordId::new(format!("{SLICE}{name}")).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -335,4 +335,4 @@ impl Refusals {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

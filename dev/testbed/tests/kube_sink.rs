@@ -5,6 +5,8 @@
 #[path = "kube_source/cluster.rs"]
 #[allow(dead_code, reason = "made for another test")]
 mod cluster;
+#[path = "kube_sink/place.rs"]
+mod place;
 #[path = "kube_sink/requests.rs"]
 mod requests;
 #[path = "../../../consul-sync-k8s/tests/kube_sink/round.rs"]
@@ -13,86 +15,17 @@ mod round;
 #[path = "kube_sink/steps.rs"]
 mod steps;
 
-use std::time::Duration;
-
 use consul_sync_core::{
     Instance, Notice, Service, Slot,
     testing::{conformance, service},
 };
-use consul_sync_k8s::{ImportSettings, KubeSink, Mode, Rights, Subject};
+use consul_sync_k8s::{KubeSink, Mode};
 use consul_sync_testbed::{ApiServer, Result};
 use serde_json::{Value, json};
 
-use cluster::{client, grant, is_there};
+use cluster::{client, is_there};
+use place::{Place, STILL};
 use round::{Round, critical, instances};
-
-/// How long a stream is silent before it has said everything: nothing is measured by it.
-const STILL: Duration = Duration::from_millis(300);
-
-/// A namespace, and a sink that may write there and nowhere else.
-struct Place {
-    api: &'static ApiServer,
-    namespace: &'static str,
-    sink: KubeSink,
-}
-
-impl Place {
-    async fn new(namespace: &'static str, mode: Mode) -> Result<Self> {
-        let api = ApiServer::shared().await?;
-        api.namespace(namespace).await?;
-        let mut settings: ImportSettings = round::settings(mode);
-        settings.namespace = namespace.to_owned();
-        let account = api.service_account(namespace, "consul-sync").await?;
-        let subject = Subject {
-            namespace: namespace.to_owned(),
-            ..Subject::default()
-        };
-        let rights = Rights::to_import(&settings, false).to_yaml(&subject);
-        assert!(!rights.contains("ClusterRole"));
-        grant(api.client(), &rights).await?;
-        let sink = KubeSink::new(client(&account.kubeconfig).await, settings);
-        Ok(Self {
-            api,
-            namespace,
-            sink: sink.expect("the settings are good"),
-        })
-    }
-
-    async fn round(&self) -> Round {
-        Round::over(self.sink.clone(), STILL).await
-    }
-
-    fn services(&self) -> String {
-        format!("/api/v1/namespaces/{}/services", self.namespace)
-    }
-
-    fn slices(&self) -> String {
-        format!(
-            "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
-            self.namespace
-        )
-    }
-
-    async fn list(&self, path: &str) -> Result<Vec<Value>> {
-        let list = self.api.client().get(path).await?.json()?;
-        Ok(list["items"].as_array().cloned().unwrap_or_default())
-    }
-
-    async fn service(&self, name: &str) -> Result<Value> {
-        let path = format!("{}/{name}", self.services());
-        self.api.client().get(&path).await?.json()
-    }
-
-    /// Changes an object as somebody else would.
-    async fn merge(&self, path: &str, change: &Value) -> Result<()> {
-        self.api
-            .client()
-            .merge(path, change)
-            .await?
-            .success()
-            .map(drop)
-    }
-}
 
 #[tokio::test]
 async fn the_sink_passes_the_suite_for_sinks_on_a_real_server() -> Result<()> {
