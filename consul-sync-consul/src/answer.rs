@@ -76,6 +76,18 @@ impl Answer {
         }
     }
 
+    /// Makes sure that the servers' tables were read, and not a view of them that the agent keeps: what a view
+    /// left out is not said, and it may be behind (Consul 1.10 and later).
+    pub(crate) fn require_tables(&self) -> Result<(), Error> {
+        if self.header("x-consul-query-backend") != Some("streaming") {
+            return Ok(());
+        }
+        Err(Error::Incomplete {
+            call: self.call.clone(),
+            problem: "the answer comes from a view of the agent and not from the servers".into(),
+        })
+    }
+
     /// The body as JSON. It is decoded first: a parser that asks for one byte after the other takes three times as
     /// long.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
@@ -143,15 +155,9 @@ impl Answer {
         }
     }
 
-    /// Its index is lower than one that was seen: a snapshot was restored, or another cluster answers.
+    /// Its index is lower than one that was seen.
     pub(crate) fn went_backwards(&self, from: u64, to: u64) -> Error {
-        Error::Incomplete {
-            call: self.call.clone(),
-            problem: format!(
-                "the index went back from {from} to {to}: a snapshot was restored or another cluster \
-                 answers; everything is read again before it is believed"
-            ),
-        }
+        Error::went_backwards(self.call.clone(), from, to)
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

@@ -1,23 +1,25 @@
-//! The rules of blocking queries, free of I/O.
+//! The rules of blocking queries.
 //!
 //! A blocking query names the index it has and is held until there is a newer one. The index can go backwards
 //! (a restored snapshot, another cluster), an answer can come though nothing changed, and a server that is
-//! broken in the right way answers at once for ever. [`Cursor`] keeps the index, [`Pace`] the rate.
+//! broken in the right way answers at once for ever. [`Cursor`] keeps the index, [`Pace`] the rate; [`Query`] sends.
 
 mod cursor;
 mod pace;
+mod query;
 
 use std::time::Duration;
 
 pub(crate) use self::{
     cursor::{Cursor, Step},
     pace::{News, Pace},
+    query::{Open, Query, Reply},
 };
 
 /// For how long a query asks to be held.
 pub(crate) const WAIT: Duration = Duration::from_secs(60);
 /// For how long at most, where an answer is costly: at the end of the wait it is the whole listing again.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// How many times longer than a read of the whole a query is held.
 const WAIT_SHARE: u32 = 600;
 /// What is allowed on top for the answer's way.

@@ -113,9 +113,19 @@ impl Client {
 
     /// A request about this client's datacenter and partition.
     pub(crate) fn scoped(&self, request: Request) -> Request {
+        self.scoped_to(request, None, None)
+    }
+
+    /// A request about another datacenter or partition; what is not named is this client's.
+    pub(crate) fn scoped_to(
+        &self,
+        request: Request,
+        datacenter: Option<&str>,
+        partition: Option<&str>,
+    ) -> Request {
         request
-            .with_optional("dc", self.0.datacenter.as_deref())
-            .with_optional("partition", self.0.partition.as_deref())
+            .with_optional("dc", datacenter.or(self.0.datacenter.as_deref()))
+            .with_optional("partition", partition.or(self.0.partition.as_deref()))
     }
 
     /// Sends a request and returns its answer: a success, the 409 with which a transaction is refused, or the 404 of

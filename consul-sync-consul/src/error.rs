@@ -110,6 +110,17 @@ impl Error {
         }
     }
 
+    /// An index is lower than one that was seen: a snapshot was restored, or another cluster answers.
+    pub(crate) fn went_backwards(call: Call, from: u64, to: u64) -> Self {
+        Self::Incomplete {
+            call,
+            problem: format!(
+                "the index went back from {from} to {to}: a snapshot was restored or another cluster \
+                 answers; everything is read again before it is believed"
+            ),
+        }
+    }
+
     /// Whether a write that ended so may have been applied.
     pub fn may_have_been_applied(&self) -> bool {
         match self {

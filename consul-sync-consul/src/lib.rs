@@ -1,6 +1,7 @@
-//! Consul as a destination of `consul-sync`: the sink that registers services in its catalog.
+//! Consul as a destination and as a source of `consul-sync`.
 //!
-//! [`ConsulSink`] implements [`consul_sync_core::Sink`] over a [`Client`] of Consul's HTTP API. Reads that may
+//! [`ConsulSink`] implements [`consul_sync_core::Sink`] over a [`Client`] of Consul's HTTP API and registers services in its
+//! catalog; [`ConsulSource`] implements [`consul_sync_core::Source`] and shows the services that others registered there. Reads that may
 //! decide over a write are consistent ones; writes are conditional transactions; a blocking query is never
 //! trusted to be new, whole or right. It knows nothing of Kubernetes beyond three meta keys that users of the
 //! catalog rely on.
@@ -33,6 +34,7 @@ mod request;
 mod retry;
 mod rights;
 mod sink;
+mod source;
 mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -52,6 +54,7 @@ pub use registration::{
     Checks, KUBERNETES, OWNER_META, Ports, RegisteredCheck, Registration, SOURCE_META, Version,
 };
 pub use sink::{ConsulSink, NodeName, SinkSettings};
+pub use source::{ConsulSource, NamePattern, Scope, SourceSettings};
 pub use tls::TlsSettings;
 pub use token::{Secret, TokenSource};
 

@@ -15,13 +15,11 @@ use std::{borrow::Cow, sync::Arc};
 
 use consul_sync_core::{Address, Meta, Owner, Record, RecordId, Slot, Standing};
 
-#[cfg(feature = "testing")]
-pub(crate) use self::read::fold;
 pub(crate) use self::{
     check::check_id,
     intern::Interner,
     known::Known,
-    read::{scope_of, slot_of},
+    read::{fold, scope_of, slot_of},
 };
 pub use self::{
     check::{Checks, RegisteredCheck},

@@ -22,14 +22,22 @@ pub(crate) enum Rights {
     Unknown,
 }
 
-/// Asks whether the token has these rights.
+/// Asks whether the token has these rights where the client's requests go.
 pub(crate) async fn ask(client: &Client, questions: &[Access<'_>]) -> Result<Rights, Error> {
+    ask_there(client, None, None, questions).await
+}
+
+/// Asks whether the token has these rights in another datacenter or partition.
+pub(crate) async fn ask_there(
+    client: &Client,
+    datacenter: Option<&str>,
+    partition: Option<&str>,
+    questions: &[Access<'_>],
+) -> Result<Rights, Error> {
     let body = serde_json::to_vec(questions)
         .map_err(|error| Error::Settings(format!("questions about rights: {error}")))?;
-    let request = client.scoped(Request::ask(
-        &["internal", "acl", "authorize"],
-        Bytes::from(body),
-    ));
+    let request = Request::ask(&["internal", "acl", "authorize"], Bytes::from(body));
+    let request = client.scoped_to(request, datacenter, partition);
     match client.call(&request).await {
         Ok(answer) => {
             let allowed: Vec<Allowed> = answer.json()?;

@@ -29,7 +29,7 @@ pub(super) async fn reading(shared: &Shared, parts: &Parts, read: &Read) -> Resu
         return Err(Answer::text(400, missing));
     }
     query.reachable().map_err(|answer| failed(answer, read))?;
-    if let Some(name) = read.health_of().filter(|_| query.index > 0) {
+    if let Some(name) = read.health_of().filter(|_| query.is_from_view()) {
         return viewing(shared, parts, read, name, &query).await;
     }
     let deadline = Instant::now() + query.wait + jitter(query.wait);

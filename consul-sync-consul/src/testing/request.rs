@@ -112,6 +112,11 @@ impl Query {
         self.pairs.iter().any(|(key, _)| key == name)
     }
 
+    /// Whether the health of a service is answered from a view: what blocks is, unless an order by nearness is asked for.
+    pub(super) fn is_from_view(&self) -> bool {
+        self.index > 0 && self.get("near").is_none()
+    }
+
     /// First value of a parameter, if it is not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.pairs.iter().find(|(key, _)| key == name)?;

@@ -7,12 +7,12 @@ use tokio::time::sleep;
 
 use super::{
     fit,
-    query::{Part, Query, Reply},
+    query::{Part, Query},
 };
 use crate::{
     Error,
     answer::Answer,
-    block::{Cursor, News, Step},
+    block::{Cursor, News, Reply, Step},
     journal::{Fit, Journal},
     registration::Registration,
     sink::{Inner, Listed, seen},

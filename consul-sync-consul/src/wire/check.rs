@@ -7,6 +7,8 @@ use super::nullable;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Check {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) node: String,
     #[serde(rename = "CheckID", deserialize_with = "nullable")]
     pub(crate) id: String,
     #[serde(rename = "ServiceID", deserialize_with = "nullable")]

@@ -8,6 +8,7 @@ use super::ports::Ports;
 use crate::{
     ExportSettings, NodePorts,
     annotations::Annotations,
+    mark,
     slim::{self, Kind, Object, ServiceBody, ServiceType, Undecodable},
     strings::{Strings, Words},
 };
@@ -53,6 +54,11 @@ impl Head {
         if !settings.allows_namespace(namespace)
             || !annotations.sync().unwrap_or(settings.default_sync)
         {
+            return Ok(None);
+        }
+        let mut labels = service.metadata.labels.iter().flatten();
+        if labels.any(|(label, _)| label == mark::OWNER) {
+            // A sync from Consul wrote it, of whatever cluster: it does not go back, whatever its annotations say.
             return Ok(None);
         }
         let body = match &service.body {

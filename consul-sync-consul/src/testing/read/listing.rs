@@ -229,7 +229,7 @@ impl Listing<'_> {
                 found.push(view);
             }
         }
-        if self.query.index > 0 {
+        if self.query.is_from_view() {
             found.retain(|view| !passing || view.is_passing());
             let mut found: Vec<_> = found.into_iter().map(HealthView::streamed).collect();
             // Views are sorted by names as they are spelled, tables by folded ones.

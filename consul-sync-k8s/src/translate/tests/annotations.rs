@@ -37,6 +37,15 @@ fn service_sync_overrides_the_default_and_unreadable_means_the_default() {
 }
 
 #[test]
+fn fault_l01_what_a_sync_from_consul_wrote_is_not_exported_whatever_it_says() {
+    for owner in ["us", "another-cluster", ""] {
+        let mut world = annotated(with_ip(), "service-sync", "true");
+        world.service["metadata"]["labels"] = json!({"consul-sync.io/owner": owner});
+        assert!(world.translate(&defaults()).unwrap().is_none());
+    }
+}
+
+#[test]
 fn a_name_that_cannot_be_registered_is_rejected() {
     let long = "x".repeat(256);
     for name in ["", "   ", long.as_str(), "a\nb", "a\u{7}b"] {

@@ -1,0 +1,256 @@
+//! What is known of every service, and the queries that keep it so.
+
+mod checks;
+mod names;
+mod services;
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    future::{Future, pending},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{
+    FutureExt, StreamExt,
+    future::{AbortHandle, Abortable, BoxFuture},
+    stream::FuturesUnordered,
+};
+use tokio::time::Instant;
+
+use super::{
+    Item,
+    follow::{Follow, Open, Stage},
+    list::{Answered, List},
+};
+use crate::{
+    Error,
+    block::{Cursor, News},
+    source::{
+        Inner,
+        ask::{Checks, Health, Id, Read},
+    },
+};
+
+/// How many services are looked at at once, beyond what the client lets through.
+const LOOKS: usize = 16;
+
+/// The services, and what is asked.
+#[derive(Debug)]
+pub(super) struct Following {
+    source: Arc<Inner>,
+    lists: Vec<List>,
+    services: HashMap<Id, Follow>,
+    asks: FuturesUnordered<Abortable<BoxFuture<'static, Came>>>,
+    /// Services to look at, in this order.
+    due: VecDeque<Id>,
+    /// How many are being looked at.
+    looks: usize,
+    /// How many have a query of their own.
+    held: usize,
+    /// Counts services that were followed, and changes.
+    count: u64,
+    /// How many of the listing were not read yet.
+    unread: usize,
+    is_listed: bool,
+    /// Whether a failure was reported that is not over.
+    is_troubled: bool,
+}
+
+/// An answer, and to what.
+#[derive(Debug)]
+enum Came {
+    Names(usize, Reply<BTreeSet<Arc<str>>>),
+    Checks(usize, usize, Reply<Checks>),
+    /// The serial tells the service from one that was there before.
+    Look(Id, u64, Result<Read<Health>, Error>),
+    Health(Id, u64, Reply<Health>),
+    /// A pause is over.
+    Rested(Id, u64),
+}
+
+/// An answer to a query that may have been held.
+#[derive(Debug)]
+struct Reply<T> {
+    result: Result<Read<T>, Error>,
+    held: Duration,
+    /// For how long it was to be held; zero where it was not.
+    wait: Duration,
+}
+
+// === impl Following ===
+
+impl Following {
+    /// Nothing is known yet.
+    pub(super) fn new(source: &Arc<Inner>) -> Self {
+        let scopes = source.settings.scopes.iter();
+        Self {
+            lists: scopes.map(|_| List::new()).collect(),
+            source: Arc::clone(source),
+            services: HashMap::new(),
+            asks: FuturesUnordered::new(),
+            due: VecDeque::new(),
+            looks: 0,
+            held: 0,
+            count: 0,
+            unread: 0,
+            is_listed: false,
+            is_troubled: false,
+        }
+    }
+
+    /// The names of a scope, as they were listed.
+    pub(super) fn begin(&mut self, scope: usize, names: BTreeSet<Arc<str>>, parse: Duration) {
+        self.unread += names.len();
+        for name in names {
+            self.follow(Id { scope, name });
+        }
+        self.lists[scope].answered = Some(Answered {
+            at: Instant::now(),
+            parse,
+            held: Duration::ZERO,
+            news: News::Change,
+            is_suspect: false,
+        });
+    }
+
+    /// Whether a scope has no access control.
+    pub(super) fn trust(&mut self, scope: usize, is_open: bool) {
+        self.lists[scope].is_open = is_open;
+    }
+
+    /// All names were listed.
+    pub(super) fn begun(&mut self, now: Instant) {
+        for list in &mut self.lists {
+            if list.owed == 0 {
+                list.settle(now);
+            }
+        }
+    }
+
+    /// Whether the listing has ended.
+    pub(super) fn is_listed(&self) -> bool {
+        self.is_listed
+    }
+
+    /// Waits for one answer, and takes it.
+    ///
+    /// # Errors
+    /// What is known may no longer be whole.
+    pub(super) async fn turn(
+        &mut self,
+        cursors: &mut [Cursor],
+        items: &mut VecDeque<Item>,
+    ) -> Result<(), Error> {
+        self.end_listing(items);
+        if !items.is_empty() {
+            return Ok(());
+        }
+        self.look_at_due();
+        self.ask_lists(cursors);
+        match self.asks.next().await {
+            None => pending().await,
+            // It was given up.
+            Some(Err(_)) => Ok(()),
+            Some(Ok(came)) => match came {
+                Came::Names(scope, reply) => self.take_names(scope, reply, cursors, items).await,
+                Came::Checks(scope, state, reply) => self.take_checks(scope, state, reply, items),
+                Came::Look(id, serial, result) => self.take_look(&id, serial, result, items).await,
+                Came::Health(id, serial, reply) => {
+                    self.take_health(&id, serial, reply, items).await
+                }
+                Came::Rested(id, serial) => {
+                    self.rested(id, serial);
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    fn end_listing(&mut self, items: &mut VecDeque<Item>) {
+        if !self.is_listed && self.unread == 0 {
+            self.is_listed = true;
+            items.push_back(Ok(consul_sync_core::Event::RelistDone));
+        }
+    }
+
+    /// Whether some service has no query of its own, so that its changes are noticed by others.
+    fn has_unheld(&self) -> bool {
+        self.services.len() > self.source.settings.queries
+    }
+
+    fn next_count(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    /// Sends something, and answers what ends it.
+    fn ask(&self, ask: impl Future<Output = Came> + Send + 'static) -> Open {
+        let (handle, registration) = AbortHandle::new_pair();
+        self.asks.push(Abortable::new(ask.boxed(), registration));
+        Open(handle)
+    }
+
+    /// Sends something that ends by itself.
+    fn ask_to_the_end(&self, ask: impl Future<Output = Came> + Send + 'static) {
+        let (_, registration) = AbortHandle::new_pair();
+        self.asks.push(Abortable::new(ask.boxed(), registration));
+    }
+
+    /// A query failed and will be sent again; what is known stays known. It is told once until the list answers.
+    ///
+    /// # Errors
+    /// The error itself, where what is known may no longer be whole.
+    fn report(&mut self, error: Error, items: &mut VecDeque<Item>) -> Result<(), Error> {
+        for list in &mut self.lists {
+            // Whoever has access control switched on had to restart the servers for it.
+            list.is_open = false;
+        }
+        if error.kind().weakens() || matches!(error, Error::Settings(_)) {
+            return Err(error);
+        }
+        if self.is_troubled {
+            tracing::debug!(%error, "a query of consul failed");
+        } else {
+            self.is_troubled = true;
+            items.push_back(Err(error.into()));
+        }
+        Ok(())
+    }
+
+    /// Follows a service that was not followed.
+    fn follow(&mut self, id: Id) {
+        let serial = self.next_count();
+        self.lists[id.scope].owed += 1;
+        self.services.insert(id.clone(), Follow::new(serial));
+        self.due.push_back(id);
+    }
+
+    /// What follows from a service's being read or gone, as far as others wait for it.
+    fn release(&mut self, scope: usize, was_owed: bool, was_unread: bool) {
+        if was_owed {
+            let list = &mut self.lists[scope];
+            list.owed -= 1;
+            if list.owed == 0 {
+                list.settle(Instant::now());
+            }
+        }
+        if was_unread && !self.is_listed {
+            self.unread -= 1;
+        }
+    }
+
+    /// Services without a query of their own that were read, or are being read, the last changed first.
+    fn unheld(&self, is_it: impl Fn(&Id, &Follow) -> bool) -> Vec<Id> {
+        let is_unheld =
+            |follow: &Follow| matches!(follow.stage, Stage::Idle | Stage::Looking { .. });
+        let mut unheld: Vec<(u64, &Id)> = self
+            .services
+            .iter()
+            .filter(|(id, follow)| is_unheld(follow) && is_it(id, follow))
+            .map(|(id, follow)| (follow.changed, id))
+            .collect();
+        unheld.sort_unstable_by(|a, b| b.cmp(a));
+        unheld.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+}

@@ -1,0 +1,143 @@
+//! Checks in a state that is not passing, for services without a query of their own.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use super::{Came, Following, Reply};
+use crate::{
+    Error,
+    block::{News, Step},
+    source::{
+        ask::{Checks, Id, STATES},
+        watch::{Item, list::State},
+    },
+};
+
+impl Following {
+    /// Asks for the checks of a scope, where a service there may need it.
+    pub(super) fn ask_checks(&mut self, scope: usize) {
+        if !self.has_unheld() {
+            return;
+        }
+        for (at, name) in STATES.into_iter().enumerate() {
+            let State {
+                cursor,
+                query,
+                open,
+                checks,
+            } = &self.lists[scope].states[at];
+            if open.is_some() {
+                continue;
+            }
+            let (source, least) = (Arc::clone(&self.source), self.source.settings.wait);
+            // An index without the checks that it belongs to says nothing.
+            let index = if checks.is_some() { cursor.index() } else { 0 };
+            let wait = query.wait(least);
+            let request = source.checks_request(scope, name);
+            let open = query.send(&source.client, request, index, least);
+            let ask = self.ask(async move {
+                let reply = open.await;
+                let result = match reply.result {
+                    Ok(answer) => source.read_checks(answer, Some(index)).await,
+                    Err(error) => Err(error),
+                };
+                let held = reply.held;
+                Came::Checks(scope, at, Reply { result, held, wait })
+            });
+            self.lists[scope].states[at].open = Some(ask);
+        }
+    }
+
+    pub(super) fn take_checks(
+        &mut self,
+        scope: usize,
+        at: usize,
+        reply: Reply<Checks>,
+        items: &mut VecDeque<Item>,
+    ) -> Result<(), Error> {
+        let state = &mut self.lists[scope].states[at];
+        state.open = None;
+        let read = match reply.result {
+            Ok(read) => read,
+            Err(error) => {
+                state.query.failed(&error);
+                if self.source.lists_names(scope) {
+                    self.lists[scope].poke();
+                }
+                return self.report(error, items);
+            }
+        };
+        let step = state.cursor.observe(read.index);
+        if let Step::Backwards { from } = step {
+            let call = self.source.client.about("GET", "/v1/health/state");
+            return Err(Error::went_backwards(call, from, read.index));
+        }
+        let Some(checks) = read.content else {
+            let is_early = reply.held < reply.wait;
+            state
+                .query
+                .succeeded(read.parse, reply.held, News::None, is_early);
+            return Ok(());
+        };
+        let known = state.checks.replace(checks);
+        let touched = match (&known, &state.checks) {
+            (Some(before), Some(after)) => Some(touched(scope, before, after)),
+            _ => None,
+        };
+        // The index of checks moves with every check; these are what is waited for.
+        let news = match &touched {
+            Some(touched) if touched.is_empty() => News::Echo,
+            _ => News::Change,
+        };
+        state.query.succeeded(read.parse, reply.held, news, false);
+        let unheld = self.unheld(|id, follow| {
+            id.scope == scope
+                && touched.as_ref().is_none_or(|touched| {
+                    touched.services.contains(id) || !touched.nodes.is_disjoint(&follow.nodes)
+                })
+        });
+        // Each is put before the others, so the first one comes last.
+        for id in unheld.iter().rev() {
+            self.look_again(id);
+        }
+        Ok(())
+    }
+}
+
+/// What a change of checks is about.
+struct Touched {
+    services: BTreeSet<Id>,
+    nodes: BTreeSet<Box<str>>,
+}
+
+impl Touched {
+    fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.nodes.is_empty()
+    }
+}
+
+fn touched(scope: usize, before: &Checks, after: &Checks) -> Touched {
+    let mut touched = Touched {
+        services: BTreeSet::new(),
+        nodes: BTreeSet::new(),
+    };
+    let gone = before
+        .iter()
+        .filter(|(place, _)| !after.contains_key(*place));
+    let new = after
+        .iter()
+        .filter(|(place, _)| !before.contains_key(*place));
+    for ((node, _), service) in gone.chain(new) {
+        if service.is_empty() {
+            touched.nodes.insert(node.clone());
+        } else {
+            touched.services.insert(Id {
+                scope,
+                name: service.as_ref().into(),
+            });
+        }
+    }
+    touched
+}

@@ -1,0 +1,148 @@
+//! Counted work: requests while nothing happens, and for each change.
+
+use std::time::Duration;
+
+use consul_sync_consul::testing::{Endpoint, FakeConsul};
+use consul_sync_core::Status;
+
+use super::{
+    catalog::{check, consul, fill, put, with_nodes},
+    support::{Told, source},
+};
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// Requests for the names, for services, and for checks.
+fn requests(consul: &FakeConsul) -> (u64, u64, u64) {
+    (
+        consul.requests(Endpoint::Services),
+        consul.requests(Endpoint::ServiceHealth),
+        consul.requests(Endpoint::ChecksInState),
+    )
+}
+
+/// What was asked for a change of a service's health, of 20 services.
+async fn cost_of_a_check(queries: usize) -> (u64, u64, u64) {
+    let consul = consul().await;
+    fill(&consul, 20);
+    let source = source(&consul.url(), |s| {
+        s.queries = queries;
+        s.wait = LONG;
+    });
+    let mut told = Told::listed(&source).await;
+    consul.put_check(check("c", "s7-1", "passing")).unwrap();
+    told.until_quiet(Duration::from_secs(2)).await;
+    let before = requests(&consul);
+    let held = consul.blocked();
+    consul.put_check(check("c", "s7-1", "critical")).unwrap();
+    told.until(|told| told.status("s7") == [Status::Critical])
+        .await;
+    told.until_quiet(Duration::from_secs(2)).await;
+    consul.until(|consul| consul.blocked() == held).await;
+    let after = requests(&consul);
+    (after.0 - before.0, after.1 - before.1, after.2 - before.2)
+}
+
+#[tokio::test]
+async fn a_change_of_health_costs_one_request_where_its_service_has_a_query() {
+    // The query is sent anew.
+    assert_eq!(cost_of_a_check(20).await, (0, 1, 0));
+}
+
+#[tokio::test]
+async fn a_change_of_health_does_not_cost_a_look_at_every_service() {
+    // A look at the index, one at the content, and the query that the service gets now, in another one's place. The
+    // catalog in memory wakes both queries on checks; Consul wakes the one whose state it is about.
+    assert_eq!(cost_of_a_check(5).await, (0, 3, 2));
+    assert_eq!(cost_of_a_check(0).await, (0, 2, 2));
+}
+
+#[tokio::test]
+async fn nothing_is_asked_while_nothing_happens() {
+    for (queries, held) in [(20, 21), (5, 8)] {
+        let consul = consul().await;
+        fill(&consul, 20);
+        let source = source(&consul.url(), |s| {
+            s.queries = queries;
+            s.wait = LONG;
+        });
+        let mut told = Told::listed(&source).await;
+        told.until_quiet(Duration::from_secs(2)).await;
+        assert_eq!(consul.blocked(), held);
+        let (before, events) = (requests(&consul), told.events);
+        told.until_quiet(Duration::from_secs(2)).await;
+        assert_eq!((requests(&consul), told.events), (before, events));
+    }
+}
+
+#[tokio::test]
+async fn at_the_end_of_the_wait_only_indexes_are_asked_for() {
+    let consul = consul().await;
+    fill(&consul, 20);
+    let source = source(&consul.url(), |s| {
+        s.queries = 0;
+        s.wait = Duration::from_secs(3);
+    });
+    let mut told = Told::listed(&source).await;
+    told.until_quiet(Duration::from_secs(1)).await;
+    let before = requests(&consul);
+    while consul.requests(Endpoint::Services) == before.0 {
+        told.until_quiet(Duration::from_millis(100)).await;
+    }
+    let after = requests(&consul);
+    // One look at each, and no read of what it is.
+    assert_eq!(after.1 - before.1, 20);
+    assert_eq!(told.errors, []);
+}
+
+#[tokio::test]
+async fn fault_c06_registrations_of_others_wake_no_query_of_a_service() {
+    let consul = consul().await;
+    fill(&consul, 5);
+    let source = source(&consul.url(), |s| {
+        s.deny
+            .push(consul_sync_consul::NamePattern::new("noise").unwrap());
+        s.wait = LONG;
+    });
+    let mut told = Told::listed(&source).await;
+    told.until_quiet(Duration::from_secs(1)).await;
+    let (before, events) = (requests(&consul), told.events);
+    for number in 1..=40 {
+        put(&consul, "noise", number);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    told.until_quiet(Duration::from_secs(1)).await;
+    let after = requests(&consul);
+    assert_eq!((after.1 - before.1, told.events - events), (0, 0));
+    assert!(
+        after.0 - before.0 <= 8,
+        "{} requests for 40 registrations",
+        after.0 - before.0
+    );
+}
+
+#[tokio::test]
+async fn fault_c13_the_number_of_connections_does_not_grow_with_services() {
+    let consul = FakeConsul::builder().connections(20).start().await.unwrap();
+    let consul = with_nodes(consul);
+    fill(&consul, 100);
+    let source = source(&consul.url(), |s| s.queries = 8);
+    let mut told = Told::listed(&source).await;
+    assert_eq!(told.services.len(), 100);
+    for number in 0..100 {
+        put(&consul, &format!("s{number}"), 2);
+    }
+    told.until(|told| {
+        told.services
+            .values()
+            .all(|service| service.instances.len() == 2)
+    })
+    .await;
+    assert_eq!(told.errors, []);
+    // 8 services, the names, two states of checks, and the pool.
+    assert!(
+        consul.connections() <= 8 + 3 + 6,
+        "{} connections",
+        consul.connections()
+    );
+}
