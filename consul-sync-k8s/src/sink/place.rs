@@ -129,10 +129,19 @@ impl Placement {
                 "meta {NAMESPACE}: services may not choose namespace {chosen:?} here"
             ));
         }
-        let (Some(prefix), Some(consul)) = (&settings.mirror_namespaces, &service.namespace) else {
+        // A source with several places says in the key from which one a service comes.
+        let consul = service
+            .namespace
+            .as_ref()
+            .unwrap_or(service.key.namespace());
+        let Some(prefix) = settings
+            .mirror_namespaces
+            .as_ref()
+            .filter(|_| !consul.is_empty())
+        else {
             return Ok((&settings.namespace).into());
         };
-        let namespace = format!("{prefix}{}", consul.to_lowercase());
+        let namespace = format!("{prefix}{}", consul.to_lowercase().replace('.', "-"));
         if !is_label(&namespace) {
             let text = format!("{namespace:?} cannot be the name of a namespace in Kubernetes");
             return Err(Rejection::new(Reason::InvalidName, text));

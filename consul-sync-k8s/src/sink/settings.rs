@@ -64,8 +64,9 @@ pub struct ImportSettings {
     pub domain: String,
     /// The namespace that Services are written to. Default: `default`.
     pub namespace: String,
-    /// What stands before the name of a Consul namespace to make it the namespace that its services are written to;
-    /// services that name none stay in `namespace`. Default: none, all are written to `namespace`.
+    /// What stands before the name of a Consul namespace to make it the namespace that its services are written to. A
+    /// service that names none is of the namespace of its key, with `-` for every dot; one without either stays in
+    /// `namespace`. Default: none, all are written to `namespace`.
     pub mirror_namespaces: Option<String>,
     /// Namespaces that a service may choose by its meta `kubernetes-namespace`. Default: none.
     pub meta_namespaces: BTreeSet<String>,

@@ -305,6 +305,9 @@ fn the_namespace_is_that_of_the_meta_where_allowed_else_the_mirrored_one() {
     assert_eq!(slot(&all, &web).unwrap(), "default/web");
     all.mirror_namespaces = Some("c-".to_owned());
     assert_eq!(slot(&all, &web).unwrap(), "c-team/web");
+    let far = service("default.dc2.dc/web", []);
+    assert_eq!(slot(&all, &far).unwrap(), "c-default-dc2-dc/web");
+    assert_eq!(slot(&all, &service("/web", [])).unwrap(), "default/web");
     all.mirror_namespaces = Some(String::new());
     web.namespace = Some("kube-system".into());
     assert_eq!(slot(&all, &web).unwrap_err().reason(), Reason::NotAllowed);
