@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::AbortHandle;
-use tokio::time::Instant;
+use tokio::{task::AbortHandle, time::Instant};
 
 use crate::{
     block::{Cursor, Query},

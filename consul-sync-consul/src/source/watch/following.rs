@@ -11,12 +11,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{
-    FutureExt, StreamExt,
-    future::{AbortHandle, Abortable, BoxFuture},
-    stream::FuturesUnordered,
-};
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     Item,
@@ -41,7 +36,9 @@ pub(super) struct Following {
     source: Arc<Inner>,
     lists: Vec<List>,
     services: HashMap<Id, Follow>,
-    asks: FuturesUnordered<Abortable<BoxFuture<'static, Came>>>,
+    /// Tasks of their own: what is under way holds a place at the client, and must come to its end also while nobody
+    /// reads the stream.
+    asks: JoinSet<Came>,
     /// Services to look at, in this order.
     due: VecDeque<Id>,
     /// How many are being looked at.
@@ -88,7 +85,7 @@ impl Following {
             lists: scopes.map(|_| List::new()).collect(),
             source: Arc::clone(source),
             services: HashMap::new(),
-            asks: FuturesUnordered::new(),
+            asks: JoinSet::new(),
             due: VecDeque::new(),
             looks: 0,
             held: 0,
@@ -148,10 +145,13 @@ impl Following {
         }
         self.look_at_due();
         self.ask_lists(cursors);
-        match self.asks.next().await {
+        match self.asks.join_next().await {
             None => pending().await,
-            // It was given up.
-            Some(Err(_)) => Ok(()),
+            Some(Err(error)) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // It was given up.
+                Err(_) => Ok(()),
+            },
             Some(Ok(came)) => match came {
                 Came::Names(scope, reply) => self.take_names(scope, reply, cursors, items).await,
                 Came::Checks(scope, state, reply) => self.take_checks(scope, state, reply, items),
@@ -185,16 +185,13 @@ impl Following {
     }
 
     /// Sends something, and answers what ends it.
-    fn ask(&self, ask: impl Future<Output = Came> + Send + 'static) -> Open {
-        let (handle, registration) = AbortHandle::new_pair();
-        self.asks.push(Abortable::new(ask.boxed(), registration));
-        Open(handle)
+    fn ask(&mut self, ask: impl Future<Output = Came> + Send + 'static) -> Open {
+        Open(self.asks.spawn(ask))
     }
 
     /// Sends something that ends by itself.
-    fn ask_to_the_end(&self, ask: impl Future<Output = Came> + Send + 'static) {
-        let (_, registration) = AbortHandle::new_pair();
-        self.asks.push(Abortable::new(ask.boxed(), registration));
+    fn ask_to_the_end(&mut self, ask: impl Future<Output = Came> + Send + 'static) {
+        self.asks.spawn(ask);
     }
 
     /// A query failed and will be sent again; what is known stays known. It is told once until the list answers.
