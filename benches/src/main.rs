@@ -33,7 +33,7 @@ use crate::{
 /// Changes a second, and for how long.
 const CHANGES: (u32, Duration) = (50, Duration::from_secs(30));
 /// How long nothing happens.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -63,7 +63,14 @@ async fn run(args: &Args) -> Result<Report> {
     let program = program::locate(args.program.clone())?;
     let mut report = Report::new(machine());
     let mut fleet = args.size.fleet();
-    let mut cluster = Some(Cluster::start(fleet).await?);
+    let is_needed = [Stage::Cold, Stage::Changes, Stage::Rest]
+        .into_iter()
+        .any(|stage| args.measures(stage));
+    let mut cluster = if is_needed {
+        Some(Cluster::start(fleet).await?)
+    } else {
+        None
+    };
     for (version, checks) in catalogs(args.size) {
         let Some(filled) = cluster.take() else { break };
         let bench = Arc::new(Bench {

@@ -19,7 +19,7 @@ pub(crate) use self::{
     check::check_id,
     intern::Interner,
     known::Known,
-    read::{fold, scope_of, slot_of},
+    read::{SeenCheck, fold, scope_of, slot_of},
 };
 pub use self::{
     check::{Checks, RegisteredCheck},

@@ -18,7 +18,7 @@ use std::{
 use consul_sync_core::{Held, HeldRecord, Owner, Record, Slot, Standing};
 
 use crate::{
-    registration::{Interner, Known, Registration, Version, slot_of},
+    registration::{Interner, Known, Registration, SeenCheck, Version, slot_of},
     wire,
 };
 
@@ -27,7 +27,7 @@ use crate::{
 pub(crate) struct Table {
     slots: HashMap<Slot, Vec<Entry>>,
     /// Checks whose instance is not known yet, because the other query has not shown it.
-    loose: HashMap<(Box<str>, Box<str>), Vec<wire::Check>>,
+    loose: HashMap<(Box<str>, Box<str>), Vec<SeenCheck>>,
     /// Counts reads, so that what a read did not mention is found without a set of its own.
     reads: u32,
     has_namespaces: bool,
@@ -138,7 +138,12 @@ pub(crate) fn assemble(
     known: &Known,
 ) -> Option<(Arc<Registration>, Version)> {
     let record = Registration::from_wire(service, has_namespaces, interner)?;
-    let (record, check) = record.with_checks(checks, interner);
+    let id = record.id().as_str();
+    let ours = checks.iter().filter(|check| check.service_id == id);
+    let seen: Vec<SeenCheck> = ours
+        .filter_map(|check| SeenCheck::new(check, interner))
+        .collect();
+    let (record, check) = record.with_checks(&seen);
     let version = Version {
         service: service.modify_index,
         check,

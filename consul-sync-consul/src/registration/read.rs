@@ -1,6 +1,6 @@
 //! Registrations made from Consul's answers.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use consul_sync_core::{Address, Meta, RecordId, Status};
 
@@ -90,47 +90,27 @@ impl Registration {
         })
     }
 
-    /// The same with these checks of its own, as they stand in Consul. Checks that are not of our form are
-    /// passed over: they are somebody else's. Also returns the version of the check that is compared.
-    pub(crate) fn with_checks(
-        mut self,
-        checks: &[wire::Check],
-        interner: &mut Interner,
-    ) -> (Self, Option<u64>) {
+    /// The same with these checks of its own, as they stand in Consul. Also returns the version of the check that
+    /// is compared.
+    pub(crate) fn with_checks(mut self, checks: &[SeenCheck]) -> (Self, Option<u64>) {
         self.check = None;
         let mut extra = self.extra.take().map_or_else(Extra::default, |old| *old);
         extra.scopes.clear();
         extra.fields.retain(|(name, _)| !name.starts_with("check."));
-        let mut ours: Vec<(&str, &wire::Check)> = checks
-            .iter()
-            .filter_map(|check| Some((scope_of(&check.id, self.id.as_str())?, check)))
-            .collect();
-        ours.sort_by_key(|(scope, _)| *scope);
-        let mut version = None;
-        for (scope, check) in ours {
-            let scope = interner.text(scope);
-            if self.check.is_some() {
-                extra.scopes.push(scope);
-                continue;
+        let first = checks.iter().min_by_key(|seen| &seen.check.scope);
+        if let Some(seen) = first {
+            if let Some(status) = &seen.odd_status {
+                let field = ("check.status of no known kind", status.to_string());
+                extra.fields.push(field);
             }
-            let status = status(&check.status).unwrap_or_else(|| {
-                extra
-                    .fields
-                    .push(("check.status of no known kind", check.status.clone()));
-                Status::Critical
-            });
-            version = Some(check.modify_index);
-            let check = RegisteredCheck {
-                scope,
-                name: interner.text(&check.name),
-                kind: interner.text(&check.kind),
-                status,
-                output: interner.text(&check.output),
-            };
-            self.check = Some(interner.check(check));
+            self.check = Some(Arc::clone(&seen.check));
+            let scopes = checks.iter().map(|seen| &seen.check.scope);
+            extra.scopes.extend(scopes.cloned());
+            extra.scopes.sort();
+            extra.scopes.remove(0);
         }
         self.extra = (extra != Extra::default()).then(|| Box::new(extra));
-        (self, version)
+        (self, first.map(|seen| seen.modify_index))
     }
 
     /// The same with the checks that another state of the instance has.
@@ -147,6 +127,35 @@ impl Registration {
         }
         self.extra = (extra != Extra::default()).then(|| Box::new(extra));
         self
+    }
+}
+
+/// A check of our form as a read shows it. Its texts are shared: a hundred thousand checks say the same few things.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenCheck {
+    check: Arc<RegisteredCheck>,
+    /// A status that Consul is not known to have, which counts as critical.
+    odd_status: Option<Box<str>>,
+    modify_index: u64,
+}
+
+impl SeenCheck {
+    /// `None` for a check that is not of our form: it is somebody else's.
+    pub(crate) fn new(check: &wire::Check, interner: &mut Interner) -> Option<Self> {
+        let scope = scope_of(&check.id, &check.service_id)?;
+        let status = status(&check.status);
+        let registered = RegisteredCheck {
+            scope: interner.text(scope),
+            name: interner.text(&check.name),
+            kind: interner.text(&check.kind),
+            status: status.unwrap_or(Status::Critical),
+            output: interner.text(&check.output),
+        };
+        Some(Self {
+            check: interner.check(registered),
+            odd_status: status.is_none().then(|| check.status.as_str().into()),
+            modify_index: check.modify_index,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A read of the checks of a node: `/v1/health/node/NODE`.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use consul_sync_core::{Record, Slot};
 
@@ -8,7 +8,7 @@ use super::{Entry, Table, loose_key, slot_key};
 use crate::{
     Error,
     answer::Answer,
-    registration::{Version, scope_of},
+    registration::{SeenCheck, Version, scope_of},
     wire::{Check, CheckStamp, each_element},
 };
 
@@ -38,7 +38,7 @@ impl Table {
         let mut is_agent = false;
 
         // The first look takes only IDs and versions, and finds the instances whose checks differ.
-        let mut dirty: HashSet<Key> = HashSet::new();
+        let mut dirty: HashMap<Key, Vec<SeenCheck>> = HashMap::new();
         let mut has_loose = false;
         let slots = &mut self.slots;
         answer.parse(|reader| {
@@ -57,7 +57,8 @@ impl Table {
                     return;
                 };
                 if !entry.expects(read, scope, stamp.modify_index) {
-                    dirty.insert((key.into(), stamp.service_id.into()));
+                    let key = (key.into(), stamp.service_id.into());
+                    dirty.entry(key).or_default();
                 }
             })
         })?;
@@ -69,43 +70,43 @@ impl Table {
                     0
                 };
                 if usize::from(count) != entry.record.scopes().count() {
-                    dirty.insert((slot.as_str().into(), entry.record.id().as_str().into()));
+                    let key = (slot.as_str().into(), entry.record.id().as_str().into());
+                    dirty.entry(key).or_default();
                 }
             }
         }
 
         // The second look takes their checks.
-        let mut fresh: HashMap<Key, Vec<Check>> = HashMap::new();
-        let mut loose: HashMap<Key, Vec<Check>> = HashMap::new();
+        let mut loose: HashMap<Key, Vec<SeenCheck>> = HashMap::new();
         if has_loose || !dirty.is_empty() {
             let slots = &self.slots;
+            let interner = &mut self.interner;
             answer.parse(|reader| {
                 each_element(reader, |check: Check| {
-                    if scope_of(&check.id, &check.service_id).is_none() {
+                    let Some(seen) = SeenCheck::new(&check, interner) else {
                         return;
-                    }
+                    };
                     let key = slot_key(has_namespaces, &check.namespace, &check.service_name);
                     let is_known = slots
                         .get(key.as_str())
                         .is_some_and(|entries| Self::find(entries, &check.service_id).is_ok());
                     let key = (key.into_boxed_str(), check.service_id.as_str().into());
-                    if dirty.contains(&key) {
-                        fresh.entry(key).or_default().push(check);
+                    if let Some(fresh) = dirty.get_mut(&key) {
+                        fresh.push(seen);
                     } else if !is_known {
                         let key = loose_key(&check.namespace, &check.service_id);
-                        loose.entry(key).or_default().push(check);
+                        loose.entry(key).or_default().push(seen);
                     }
                 })
             })?;
         }
-        self.adopt_renamed(&mut loose, &mut dirty, &mut fresh);
+        self.adopt_renamed(&mut loose, &mut dirty);
 
         let mut changes = ChecksRead {
             is_agent,
             ..ChecksRead::default()
         };
-        for key in dirty {
-            let checks = fresh.remove(&key).unwrap_or_default();
+        for (key, checks) in dirty {
             let Some(slot) = self.take_checks(&key, &checks) else {
                 continue;
             };
@@ -123,9 +124,8 @@ impl Table {
     /// again under another name, its check is found by the ID.
     fn adopt_renamed(
         &self,
-        loose: &mut HashMap<Key, Vec<Check>>,
-        dirty: &mut HashSet<Key>,
-        fresh: &mut HashMap<Key, Vec<Check>>,
+        loose: &mut HashMap<Key, Vec<SeenCheck>>,
+        dirty: &mut HashMap<Key, Vec<SeenCheck>>,
     ) {
         loose.retain(|(_, id), checks| {
             let home = self
@@ -136,19 +136,18 @@ impl Table {
                 return true;
             };
             let key: Key = (slot.as_str().into(), id.clone());
-            dirty.insert(key.clone());
-            fresh.entry(key).or_default().append(checks);
+            dirty.entry(key).or_default().append(checks);
             false
         });
     }
 
-    fn take_checks(&mut self, key: &Key, checks: &[Check]) -> Option<Slot> {
+    fn take_checks(&mut self, key: &Key, checks: &[SeenCheck]) -> Option<Slot> {
         let (slot, entries) = self.slots.get_key_value(&*key.0)?;
         let at = Self::find(entries, &key.1).ok()?;
         let slot = slot.clone();
         let entry = self.slots.get_mut(&slot)?.get_mut(at)?;
         let record = (*entry.record).clone();
-        let (record, check) = record.with_checks(checks, &mut self.interner);
+        let (record, check) = record.with_checks(checks);
         let version = Version {
             service: entry.version.service,
             check,

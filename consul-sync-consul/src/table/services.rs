@@ -108,7 +108,7 @@ impl Table {
         } else {
             let key = loose_key(&namespace, id);
             let checks = self.loose.remove(&key).unwrap_or_default();
-            let (record, check) = record.with_checks(&checks, &mut self.interner);
+            let (record, check) = record.with_checks(&checks);
             (record, check, (0, 0))
         };
         let entry = Entry {

@@ -256,7 +256,9 @@ mod tests {
             (|s| s.namespace = String::new(), "namespace \"\""),
             (|s| s.namespace = "A".to_owned(), "namespace \"A\""),
             (
-                |s| drop(s.meta_namespaces.insert("a.b".to_owned())),
+                |s| {
+                    s.meta_namespaces.insert("a.b".to_owned());
+                },
                 "namespace \"a.b\"",
             ),
             (|s| s.prefix = "-".to_owned(), "prefix \"-\""),
