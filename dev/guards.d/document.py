@@ -57,7 +57,6 @@ def text(crates, rows, rules):
         mine = [row(guard, rows) for guard in every if guard.rule == rule]
         caught = sum(bool({*known} - {"-", NOT_TRIED}) for known in mine)
         lines.append(f"| {rule} | {what} | {len(mine)} | {caught} |")
-    lines.append("| 9 | no loops | needs the other direction | |")
     for crate in crates:
         lines += ["", f"## {crate.name}", "", "| guard | rule | tests | seed |", "| --- | --- | --- | --- |"]
         for guard in crate.guards:

@@ -175,12 +175,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused_with_the_reason() {
-        let peer = || {
-            let mut scope = Scope::default();
-            scope.peer = Some("east".into());
-            scope
-        };
         type Change = Box<dyn FnOnce(&mut SourceSettings)>;
+        let peer = || Scope {
+            peer: Some("east".into()),
+            ..Scope::default()
+        };
         let cases: Vec<(Change, &str)> = vec![
             (
                 Box::new(|s| s.other_owners = [Owner::new("a").unwrap()].into()),

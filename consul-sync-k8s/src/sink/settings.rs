@@ -246,13 +246,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_part_of_a_name_is_refused_by_name() {
+        type Change = fn(&mut ImportSettings);
         assert_eq!(settings().check(), Ok(()));
         let mut all = settings();
         all.prefix = "consul-".to_owned();
         all.mirror_namespaces = Some("c-".to_owned());
         all.domain = "dc1.consul".to_owned();
         assert_eq!(all.check(), Ok(()));
-        let cases: [(fn(&mut ImportSettings), &str); 6] = [
+        let cases: [(Change, &str); 6] = [
             (|s| s.namespace = String::new(), "namespace \"\""),
             (|s| s.namespace = "A".to_owned(), "namespace \"A\""),
             (
