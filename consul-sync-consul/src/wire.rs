@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer};
 pub(crate) use self::{
     acl::{Access, Allowed},
     agent::AgentSelf,
-    check::{Check, CheckStamp},
+    check::{Check, CheckPlace, CheckStamp},
     health::HealthEntry,
     listing::{NodeListing, each_element},
     node::Node,

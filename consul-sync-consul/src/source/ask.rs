@@ -18,7 +18,7 @@ use crate::{
     registration::fold,
     request::Request,
     rights::{self, Rights},
-    wire::{Access, Check, HealthEntry},
+    wire::{Access, CheckPlace, HealthEntry},
 };
 
 /// A name for asking about all nodes and services.
@@ -205,7 +205,7 @@ impl Inner {
         known: Option<u64>,
     ) -> Result<Read<Checks>, Error> {
         read(answer, known, |answer| {
-            let checks: Vec<Check> = answer.json()?;
+            let checks: Vec<CheckPlace> = answer.json()?;
             let each = checks.into_iter().map(|check| {
                 let place = (fold(&check.node).into(), check.id.into());
                 (place, fold(&check.service_name).into())

@@ -83,19 +83,20 @@ impl Table {
             let interner = &mut self.interner;
             answer.parse(|reader| {
                 each_element(reader, |check: Check| {
-                    let Some(seen) = SeenCheck::new(&check, interner) else {
+                    if scope_of(&check.id, &check.service_id).is_none() {
                         return;
-                    };
+                    }
                     let key = slot_key(has_namespaces, &check.namespace, &check.service_name);
                     let is_known = slots
                         .get(key.as_str())
                         .is_some_and(|entries| Self::find(entries, &check.service_id).is_ok());
                     let key = (key.into_boxed_str(), check.service_id.as_str().into());
                     if let Some(fresh) = dirty.get_mut(&key) {
-                        fresh.push(seen);
+                        fresh.extend(SeenCheck::new(&check, interner));
                     } else if !is_known {
                         let key = loose_key(&check.namespace, &check.service_id);
-                        loose.entry(key).or_default().push(seen);
+                        let loose = loose.entry(key).or_default();
+                        loose.extend(SeenCheck::new(&check, interner));
                     }
                 })
             })?;

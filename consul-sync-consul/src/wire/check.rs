@@ -7,8 +7,6 @@ use super::nullable;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Check {
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) node: String,
     #[serde(rename = "CheckID", deserialize_with = "nullable")]
     pub(crate) id: String,
     #[serde(rename = "ServiceID", deserialize_with = "nullable")]
@@ -27,6 +25,18 @@ pub(crate) struct Check {
     pub(crate) output: String,
     #[serde(deserialize_with = "nullable")]
     pub(crate) modify_index: u64,
+}
+
+/// Where a check stands, and what it is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct CheckPlace {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) node: String,
+    #[serde(rename = "CheckID", deserialize_with = "nullable")]
+    pub(crate) id: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) service_name: String,
 }
 
 /// What tells whether a check is the one that is known.

@@ -91,8 +91,10 @@ impl Following {
         self.resume(scope);
         // What moved may be any of those without a query of their own, and at the end of the wait they are due anyway.
         let is_due = step == Step::Moved || was_suspect || !(is_early || was_poked);
-        for id in self.unheld(|id, _| id.scope == scope && is_due) {
-            self.owe(&id);
+        if is_due {
+            for id in self.unheld(|id, _| id.scope == scope) {
+                self.owe(&id);
+            }
         }
         let news = match step {
             _ if has_changed => News::Change,
