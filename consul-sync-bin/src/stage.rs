@@ -27,8 +27,8 @@ pub(crate) enum Stage {
 pub(crate) struct Engine {
     /// Its status.
     pub(crate) status: watch::Receiver<SyncStatus>,
-    /// Lets the deletes go that the brake holds.
-    pub(crate) release: Arc<dyn Fn() + Send + Sync>,
+    /// Lets as many of the deletes go that the brake holds as a person saw.
+    pub(crate) release: Arc<dyn Fn(usize) + Send + Sync>,
     /// Where the election stands, where there is one.
     pub(crate) lock: Option<watch::Receiver<LockState>>,
 }

@@ -12,7 +12,7 @@ use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use tokio::{
-    sync::{Notify, watch},
+    sync::watch,
     time::{Instant, sleep_until},
 };
 
@@ -60,13 +60,15 @@ pub struct Driver<S, K> {
 /// A person's hand on a running driver. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Control {
-    release: Arc<Notify>,
+    release: watch::Sender<usize>,
 }
 
 impl Control {
-    /// Confirms the deletes that the brake holds back at this moment.
-    pub fn release_brake(&self) {
-        self.release.notify_one();
+    /// Confirms as many of the deletes that the brake holds back as a person saw: the
+    /// [`held_deletes`](crate::BrakeStatus::held_deletes) of the status that was shown. What is held back besides when the
+    /// driver hears of it stays.
+    pub fn release_brake(&self, seen: usize) {
+        self.release.send_replace(seen);
     }
 }
 
@@ -153,6 +155,7 @@ impl<S: Source, K: Sink> Driver<S, K> {
         let mut shutdown = pin!(shutdown);
         let mut is_stopping = false;
         let control = self.control.clone();
+        let mut released = control.release.subscribe();
         let mut turn = Turn::new(self);
         loop {
             turn.drain();
@@ -169,7 +172,8 @@ impl<S: Source, K: Sink> Driver<S, K> {
                 () = &mut shutdown, if !is_stopping => is_stopping = true,
                 Some(done) = turn.applies.next(), if !turn.applies.is_empty() => turn.answer(done),
                 Some(done) = turn.reads.next(), if !turn.reads.is_empty() => turn.answer_read(done),
-                () = control.release.notified() => turn.release_brake(),
+                // The sender is `control`, which outlives the loop.
+                Ok(()) = released.changed() => turn.release_brake(*released.borrow_and_update()),
                 () = Turn::<S, K>::gate_changed(&mut turn.gate) => {}
                 event = turn.source_events.next() => turn.source_event(event),
                 event = turn.sink_events.next() => turn.sink_event(event),

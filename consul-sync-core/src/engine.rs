@@ -185,11 +185,14 @@ impl<L: Layout> Engine<L> {
         self.errors[side as usize] = Some((error.kind(), error.to_string()));
     }
 
-    /// A person confirms the deletes that the brake holds back.
-    pub fn release_brake(&mut self) {
+    /// A person confirms deletes that the brake holds back, as many as they saw: the
+    /// [`held_deletes`](crate::BrakeStatus::held_deletes) of some earlier status. What is held back besides is not confirmed.
+    pub fn release_brake(&mut self, seen: usize) {
         let was_engaged = self.brake.status(0).engaged;
         let (remaining, _) = self.after_deletes();
-        self.brake.release(remaining);
+        let held = self.held_total;
+        let unseen = held.all.saturating_sub(seen).min(held.owned);
+        self.brake.release(remaining + unseen);
         if was_engaged {
             self.notices.push(Notice::Brake(false));
         }

@@ -44,7 +44,7 @@ fn release(engine: &Engine) -> Answer {
             "the brake is not engaged: there is nothing to release\n".to_owned(),
         );
     }
-    (engine.release)();
+    (engine.release)(brake.held_deletes);
     warn!(held = brake.held_deletes, "brake released by request");
     (
         StatusCode::OK,
@@ -159,8 +159,8 @@ mod tests {
             .1,
             release: {
                 let released = Arc::clone(&released);
-                Arc::new(move || {
-                    released.fetch_add(1, Ordering::Relaxed);
+                Arc::new(move |seen| {
+                    released.fetch_add(seen, Ordering::Relaxed);
                 })
             },
             lock: None,
@@ -171,6 +171,10 @@ mod tests {
             release(&engine(true)),
             (StatusCode::OK, "released: 7 deletes go on\n".to_owned())
         );
-        assert_eq!(released.load(Ordering::Relaxed), 1);
+        assert_eq!(
+            released.load(Ordering::Relaxed),
+            7,
+            "no more than were told"
+        );
     }
 }

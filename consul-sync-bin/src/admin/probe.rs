@@ -141,7 +141,7 @@ mod tests {
     fn running(status: SyncStatus) -> Stage {
         Stage::Running(Engine {
             status: watch::channel(status).1,
-            release: Arc::new(|| {}),
+            release: Arc::new(|_| {}),
             lock: None,
         })
     }

@@ -159,7 +159,7 @@ async fn work(
     let control = driver.control();
     stage.send_replace(Stage::Running(Engine {
         status: driver.status(),
-        release: Arc::new(move || control.release_brake()),
+        release: Arc::new(move |seen| control.release_brake(seen)),
         lock: lock.as_ref().map(Lock::state),
     }));
     let telling = narrator.follow(driver.status(), heartbeat);

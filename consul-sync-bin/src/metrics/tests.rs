@@ -40,7 +40,7 @@ fn busy() -> SyncStatus {
 fn running(status: SyncStatus) -> watch::Receiver<Stage> {
     let engine = Engine {
         status: watch::channel(status).1,
-        release: Arc::new(|| {}),
+        release: Arc::new(|_| {}),
         lock: None,
     };
     watch::channel(Stage::Running(engine)).1

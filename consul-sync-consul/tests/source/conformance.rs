@@ -78,18 +78,24 @@ impl Server for FakeConsul {
     }
 }
 
+/// How many servers share the cases: most of the time is spent on waiting.
+const SERVERS: usize = 6;
+
 async fn it_does_what_every_source_must(queries: usize) {
-    let consul = FakeConsul::builder()
-        .acl(DefaultPolicy::Deny)
-        .token(WRITER, Rules::management())
-        .token(READER, reader())
-        .start()
-        .await
-        .unwrap();
-    let token = TokenSource::Value(Secret::new(READER));
-    let source = source_with(&consul.url(), |c| c.token = token, |s| s.queries = queries);
-    let mut world = Behind::new(consul, source).await;
-    conformance::source(&mut world, 0..3).await;
+    let mut worlds = Vec::new();
+    for _ in 0..SERVERS {
+        let consul = FakeConsul::builder()
+            .acl(DefaultPolicy::Deny)
+            .token(WRITER, Rules::management())
+            .token(READER, reader())
+            .start()
+            .await
+            .unwrap();
+        let token = TokenSource::Value(Secret::new(READER));
+        let source = source_with(&consul.url(), |c| c.token = token, |s| s.queries = queries);
+        worlds.push(Behind::new(consul, source).await);
+    }
+    conformance::source_over(&mut worlds, 0..3).await;
 }
 
 #[tokio::test]

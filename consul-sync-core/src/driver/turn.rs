@@ -228,8 +228,8 @@ impl<S: Source, K: Sink> Turn<S, K> {
         }
     }
 
-    pub(super) fn release_brake(&mut self) {
-        self.engine.release_brake();
+    pub(super) fn release_brake(&mut self, seen: usize) {
+        self.engine.release_brake(seen);
         self.observer.brake(&self.engine.status().brake);
     }
 

@@ -60,6 +60,9 @@ impl<L: Layout> Engine<L> {
                     }
                     if !was_listed {
                         self.touch_all(now);
+                        // Not only at the next batch: what a later listing leaves out would never have been missed.
+                        let owned = self.actual.counts().owned;
+                        self.brake.observe(now, owned, self.matched_total);
                     }
                     self.touch_held();
                 }

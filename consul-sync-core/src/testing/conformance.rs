@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::StreamExt;
 
 pub use source::{
-    Disturbance, Report, Rule, Violation, World, check_histories, check_source, source,
+    Disturbance, Report, Rule, Violation, World, check_histories, check_source, source, source_over,
 };
 
 use crate::{Engine, Event, Held, Outcome, Record, Service, Settings, Sink, Slot, Standing};

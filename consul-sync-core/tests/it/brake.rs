@@ -55,7 +55,7 @@ fn a_confirmation_is_for_the_deletes_that_a_person_saw() {
     world.upsert(many("default/a", 1, 10));
     world.pump();
     assert_eq!(world.engine.status().brake.held_deletes, 40);
-    world.engine.release_brake();
+    world.release_brake();
     let batch = world
         .engine
         .next_batch(world.now)
@@ -69,6 +69,29 @@ fn a_confirmation_is_for_the_deletes_that_a_person_saw() {
 }
 
 #[test]
+fn what_is_held_since_a_person_looked_is_not_confirmed() {
+    let sink = MemorySink::default();
+    let mut world = World::new(&sink, Settings::default());
+    world.list([many("default/a", 1, 50), many("default/b", 2, 50)]);
+    world.pump();
+    world.upsert(many("default/a", 1, 10));
+    world.pump();
+    let seen = world.engine.status().brake.held_deletes;
+    assert_eq!(seen, 40);
+    world.upsert(many("default/b", 2, 10));
+    world.pump();
+    assert_eq!(world.engine.status().brake.held_deletes, 80);
+    world.engine.release_brake(seen);
+    world.pump();
+    let left = sink.ids("a").len() + sink.ids("b").len();
+    assert_eq!(left, 100, "eighty are more than the forty that were seen");
+    assert!(world.engine.status().brake.engaged);
+    world.upsert(many("default/b", 2, 50));
+    world.pump();
+    assert_eq!(sink.ids("a").len(), 10, "the forty are confirmed");
+}
+
+#[test]
 fn a_confirmation_ends_when_its_deletes_are_wanted_no_more() {
     let sink = MemorySink::default();
     let mut world = World::new(&sink, Settings::default());
@@ -77,7 +100,7 @@ fn a_confirmation_ends_when_its_deletes_are_wanted_no_more() {
     world.upsert(many("default/a", 1, 20));
     world.pump();
     assert_eq!(world.engine.status().brake.held_deletes, 80);
-    world.engine.release_brake();
+    world.release_brake();
     world.upsert(many("default/a", 1, 100));
     world.pump();
     world.upsert(many("default/a", 1, 30));
@@ -94,7 +117,7 @@ fn a_confirmation_of_nothing_is_no_licence() {
     world.upsert(many("default/a", 1, 90));
     world.pump();
     assert_eq!(sink.ids("a").len(), 90);
-    world.engine.release_brake();
+    world.release_brake();
     world.upsert(many("default/a", 1, 80));
     world.pump();
     assert_eq!(sink.ids("a").len(), 90, "twenty of the window's hundred");
@@ -208,7 +231,7 @@ proptest! {
                     if brake.engaged {
                         levels = vec![(world.now, world.ours().len() - brake.held_deletes)];
                     }
-                    world.engine.release_brake();
+                    world.release_brake();
                 }
             }
             // A count is over when the next one has lasted for the whole window.
@@ -228,7 +251,7 @@ proptest! {
             let level = world.ours().len().min(wanted.iter().sum());
             levels.push((world.now, level));
         }
-        world.engine.release_brake();
+        world.release_brake();
         world.pump();
         prop_assert_eq!(world.ours().len(), wanted.iter().sum::<usize>());
     }

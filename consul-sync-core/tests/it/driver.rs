@@ -127,7 +127,7 @@ async fn a_person_releases_the_brake() {
     let status = world.until(|status| status.brake.engaged).await;
     assert_eq!(status.brake.held_deletes, 50);
     assert_eq!(status.pending(), [Pending::Brake]);
-    world.control.release_brake();
+    world.control.release_brake(status.brake.held_deletes);
     world
         .until(|status| status.owned == 0 && !status.brake.engaged)
         .await;

@@ -217,7 +217,7 @@ fn a_confirmed_collapse_goes_through() {
     world.list([many(3)]);
     world.pump();
     assert_eq!(sink.ids("web").len(), 200);
-    world.engine.release_brake();
+    world.release_brake();
     world.pump();
     assert_eq!(sink.ids("web").len(), 3);
     assert_eq!(world.engine.status().brake.held_deletes, 0);

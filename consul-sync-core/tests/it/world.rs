@@ -94,6 +94,12 @@ impl World {
         }
     }
 
+    /// A person confirms all the deletes that they see held back.
+    pub(crate) fn release_brake(&mut self) {
+        let seen = self.engine.status().brake.held_deletes;
+        self.engine.release_brake(seen);
+    }
+
     /// Carries batches out until nothing is left to do at this time.
     pub(crate) fn pump(&mut self) {
         for _ in 0..10_000 {

@@ -54,7 +54,7 @@ impl State {
                 handed.wants_live.insert((*slot).clone());
             }
         }
-        self.oracle.batches += 1;
+        self.oracle.hands_out();
         let mut is_deleting = false;
         for op in ops {
             let place = (op.slot.clone(), op.id().clone());

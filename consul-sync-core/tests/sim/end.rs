@@ -141,12 +141,13 @@ impl Story {
         if let Some(process) = self.process.as_ref().filter(|p| is_done && p.is_braking()) {
             // What was refused is among what a person confirms only when its time has come.
             sleep(bound).await;
+            let seen = process.status.borrow().brake.held_deletes;
             {
                 let mut state = self.world.lock();
                 state.tick();
-                state.confirmed();
+                state.confirmed(seen);
             }
-            process.control.release_brake();
+            process.control.release_brake(seen);
             is_done = self
                 .within(bound, |story| story.difference(false).surplus.is_empty())
                 .await;

@@ -37,7 +37,7 @@ impl Loss {
     /// A person agrees to what is held back: this many are left.
     pub(crate) fn confirmed(&mut self, left: usize) {
         self.matched.clear();
-        self.peak = Some(left);
+        self.peak = self.peak.map(|peak| peak.min(left));
     }
 
     /// This many were ours until now.

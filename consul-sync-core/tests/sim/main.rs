@@ -16,6 +16,7 @@
 //! | I-S7, rule 5 | puts before deletes; no name is emptied that has something live before and after | `check::check_batch`, `check_op` |
 //! | rule 6 | no write to a slot after an unclear answer before a read, nor before an answer | `check::check_batch` |
 //! | rule 7 | what a rejected service may own stays | `check::check_delete` |
+//! | rule 7, rule 8 | what is refused or damaged is not written again without a pause | `oracle::hands_out` |
 //! | I-L1, I-L2 | when faults end all is as wanted within `Driver::bound`, and stays | `end::creates_go_on`, `converges`, `stays` |
 //! | I-L3, rule 7 | while some records are refused, all others are written within the bound | `end::others_are_served` |
 //! | I-L5 | nothing that is wanted is missing while the brake is engaged | `end::others_are_served`, `creates_go_on` |

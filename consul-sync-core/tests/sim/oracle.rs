@@ -17,6 +17,9 @@ use crate::{catalog::Catalog, loss::Loss, world::lay_out};
 pub(crate) type Place = (Slot, RecordId);
 pub(crate) type Wanted = BTreeMap<RecordId, Arc<MemoryRecord>>;
 
+/// More batches than any story has a reason to hand out while its clock stands still.
+const MOST_IN_A_MOMENT: usize = 1_000;
+
 /// What the running process was told, and which rules it broke.
 #[derive(Debug)]
 pub(crate) struct Oracle {
@@ -50,11 +53,14 @@ pub(crate) struct Oracle {
     pub(crate) unclear: BTreeSet<Slot>,
     /// Batches that were not answered, and how many there may be.
     pub(crate) batches: usize,
+    /// When the last batch was handed out, and how many were in that moment.
+    handed: (Option<Instant>, usize),
     concurrency: usize,
     /// The process stands still until then.
     pub(crate) frozen: Option<Instant>,
     pub(crate) loss: Loss,
-    confirmed_at: Option<Instant>,
+    /// How many deletes a person confirmed that the process may not have heard of, since when.
+    confirmed: Option<(Instant, usize)>,
     stood_since: Option<Instant>,
 }
 
@@ -104,10 +110,11 @@ impl Oracle {
             vanishing: BTreeSet::new(),
             unclear: BTreeSet::new(),
             batches: 0,
+            handed: (None, 0),
             concurrency,
             frozen: None,
             loss: Loss::new(brake.clone()),
-            confirmed_at: None,
+            confirmed: None,
             stood_since: None,
             brake,
         }
@@ -257,6 +264,19 @@ impl Oracle {
         }
     }
 
+    /// A batch is handed out. In one moment of the paused clock there is an end to what can be new: a process that hands out
+    /// more tries again what was refused, or mends what is damaged, as fast as it can.
+    pub(crate) fn hands_out(&mut self) {
+        self.batches += 1;
+        let now = Some(Instant::now());
+        let (moment, count) = self.handed;
+        self.handed = (now, if moment == now { count + 1 } else { 1 });
+        if self.handed.1 > MOST_IN_A_MOMENT {
+            let message = format!("{} batches in one moment", self.handed.1);
+            self.broke("rule 7: tried again without a pause", message);
+        }
+    }
+
     /// A batch was answered, or its call failed.
     pub(crate) fn answered(
         &mut self,
@@ -356,19 +376,28 @@ impl Oracle {
         }
     }
 
-    /// A person confirms the deletes that are held back.
-    pub(crate) fn confirmed(&mut self, catalog: &Catalog) {
-        self.confirmed_at = Some(Instant::now());
-        let (_, matched) = self.owned_and_matched(catalog);
-        self.loss.confirmed(matched);
+    /// A person confirms as many of the deletes that are held back as they saw.
+    pub(crate) fn confirmed(&mut self, catalog: &Catalog, seen: usize) {
+        self.confirmed = Some((Instant::now(), seen));
+        self.hears_confirmation(catalog);
     }
 
-    /// The fewest that must remain. What a person confirms is what is held back when the process hears it, and that may be
-    /// after what it is told in the same moment.
-    pub(crate) fn least(&mut self, catalog: &Catalog) -> usize {
-        if self.confirmed_at == Some(Instant::now()) {
-            self.confirmed(catalog);
+    /// The process hears of a confirmation, before or after what it is told in the same moment.
+    pub(crate) fn hears_confirmation(&mut self, catalog: &Catalog) {
+        let Some((at, seen)) = self.confirmed else {
+            return;
+        };
+        if at < Instant::now() {
+            self.confirmed = None;
         }
+        let (owned, matched) = self.owned_and_matched(catalog);
+        let left = owned.saturating_sub(self.vanishing.len() + seen);
+        self.loss.confirmed(left.max(matched));
+    }
+
+    /// The fewest that must remain.
+    pub(crate) fn least(&mut self, catalog: &Catalog) -> usize {
+        self.hears_confirmation(catalog);
         self.loss.least()
     }
 

@@ -80,11 +80,16 @@ impl Sink for SimSink {
     }
 
     async fn apply(&self, ops: &[Op<MemoryRecord>]) -> Result<Outcomes<MemoryRecord>, SinkError> {
-        let handed = {
+        let (handed, is_broken) = {
             let mut state = self.0.lock();
             state.tick();
-            state.check_batch(ops, self.0.layout.limits().ops)
+            let handed = state.check_batch(ops, self.0.layout.limits().ops);
+            (handed, !state.oracle.violations.is_empty())
         };
+        if is_broken {
+            // A story that broke a rule has said enough; it must also come to an end.
+            sleep(Duration::from_secs(1)).await;
+        }
         self.0.point().await;
         let (answer, answered) = oneshot::channel();
         let server = Server {

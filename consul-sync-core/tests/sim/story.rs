@@ -169,10 +169,11 @@ impl Story {
             }
             What::Confirm => match &self.process {
                 Some(process) if process.is_braking() => {
+                    let seen = process.status.borrow().brake.held_deletes;
                     let mut state = self.world.lock();
                     state.tick();
-                    state.confirmed();
-                    process.control.release_brake();
+                    state.confirmed(seen);
+                    process.control.release_brake(seen);
                     "a person confirms what the brake holds back".to_owned()
                 }
                 _ => "a person finds nothing to confirm".to_owned(),
@@ -219,9 +220,9 @@ async fn freezable(process: impl Future<Output = ()>, mut frozen: watch::Receive
 
 impl State {
     /// A person confirms what the brake holds back.
-    pub(crate) fn confirmed(&mut self) {
+    pub(crate) fn confirmed(&mut self, seen: usize) {
         self.tally.confirmed += 1;
-        self.oracle.confirmed(&self.catalog);
+        self.oracle.confirmed(&self.catalog, seen);
     }
 
     fn change(&mut self, what: What, world: &World, script: &Script, rng: &mut Rng) -> String {

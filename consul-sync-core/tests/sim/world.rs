@@ -199,6 +199,7 @@ impl State {
     pub(crate) fn tick(&mut self) {
         let now = Instant::now();
         if self.now.replace(now).is_some_and(|before| before < now) {
+            self.oracle.hears_confirmation(&self.catalog);
             self.oracle.loss_stands(&self.catalog, now);
         }
     }

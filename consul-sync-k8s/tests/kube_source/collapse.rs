@@ -195,7 +195,7 @@ async fn fault_k19_a_namespace_that_ends_with_thousands_of_services_goes_by_a_pe
     put(&cluster, "staying", "new", 1);
     sleep(A_WHILE).await;
     assert!(sync.names().contains(&"new".to_owned()));
-    sync.control.release_brake();
+    sync.control.release_brake(sync.status().brake.held_deletes);
     sleep(A_WHILE).await;
     assert!(!sync.status().brake.engaged);
     assert_eq!(sync.records(), STAYING + 1);

@@ -13,8 +13,14 @@
 mod cases;
 #[path = "consul_fake/coverage.rs"]
 mod coverage;
+#[path = "support/difference.rs"]
+mod difference;
 #[path = "consul_fake/locks.rs"]
 mod locks;
+#[path = "consul_fake/look.rs"]
+mod look;
+#[path = "consul_fake/normal.rs"]
+mod normal;
 #[path = "consul_fake/pair.rs"]
 mod pair;
 #[path = "consul_fake/random.rs"]

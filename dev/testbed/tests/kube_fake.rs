@@ -14,6 +14,8 @@
 
 #[path = "kube_fake/cases.rs"]
 mod cases;
+#[path = "support/difference.rs"]
+mod difference;
 #[path = "kube_fake/listings.rs"]
 mod listings;
 #[path = "kube_fake/normal.rs"]

@@ -1,21 +1,18 @@
 //! Both servers, step by step.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 use futures::future::{join, join_all};
 use serde_json::{Map, Value, json};
 
 use super::coverage::Coverage;
+use super::difference::tell;
+use super::look::{Look, looks};
 use super::random::Turn;
 use super::side::{Seen, Side};
 use super::step::{RESPELLED, Step};
 
-/// How long a blocking read waits where nothing is expected to move. What a write moved, it had moved when it was
-/// answered.
-const UNMOVED: &str = "2ms";
-/// How long one that a view answers, which is fed after the write.
-const VIEW_UNMOVED: &str = "15ms";
 /// How long at first where something is.
 const MOVED: &str = "20s";
 /// How long a view that lags behind has for its next step, and how many steps.
@@ -340,112 +337,6 @@ fn headers(headers: &BTreeMap<String, String>) -> Value {
         .iter()
         .map(|(name, value)| (name.clone(), Value::from(value.as_str())));
     fields.collect::<Map<_, _>>().into()
-}
-
-/// Where two values differ: `PATH: REAL, not FAKE`.
-fn tell(real: &Value, fake: &Value, path: &str, text: &mut String) {
-    match (real, fake) {
-        (real, fake) if real == fake => {}
-        (Value::Object(of_real), Value::Object(of_fake)) => {
-            let keys: BTreeSet<_> = of_real.keys().chain(of_fake.keys()).collect();
-            let absent = Value::from("(absent)");
-            for key in keys {
-                let [real, fake] =
-                    [of_real, of_fake].map(|fields| fields.get(key).unwrap_or(&absent));
-                tell(real, fake, &format!("{path}.{key}"), text);
-            }
-        }
-        (Value::Array(of_real), Value::Array(of_fake)) if of_real.len() == of_fake.len() => {
-            for (at, (real, fake)) in of_real.iter().zip(of_fake).enumerate() {
-                tell(real, fake, &format!("{path}[{at}]"), text);
-            }
-        }
-        (real, fake) => {
-            let _ = writeln!(text, "  {path}: {real}, not {fake}");
-        }
-    }
-}
-
-// ---- what is read after each step ----
-
-#[derive(Clone, Debug)]
-struct Look {
-    path: String,
-    /// Whether it is also read blocking.
-    blocking: bool,
-}
-
-impl Look {
-    fn step(&self) -> Step {
-        Step::get(self.path.as_str())
-    }
-
-    /// A blocking read past `index`.
-    fn past(&self, index: Option<u64>, wait: &str) -> Step {
-        let glue = if self.path.contains('?') { '&' } else { '?' };
-        Step::get(format!(
-            "{}{glue}index={}&wait={wait}",
-            self.path,
-            index.unwrap_or(1)
-        ))
-    }
-
-    /// Whether the read may change something: the UI's does.
-    fn writes(&self) -> bool {
-        self.path.starts_with("/v1/internal/ui/")
-    }
-
-    /// How long a blocking read waits where nothing is expected to move.
-    fn unmoved(&self) -> &'static str {
-        if self.is_view() {
-            VIEW_UNMOVED
-        } else {
-            UNMOVED
-        }
-    }
-
-    /// Whether a blocking read is answered by a view.
-    fn is_view(&self) -> bool {
-        self.path.starts_with("/v1/health/service/")
-    }
-}
-
-/// Everything, with views read blocking or not.
-fn looks(views: bool) -> Vec<Look> {
-    let mut paths = vec![
-        "/v1/catalog/nodes".to_owned(),
-        "/v1/catalog/services".to_owned(),
-        "/v1/catalog/services?node-meta=k:v".to_owned(),
-        "/v1/kv/~lock".to_owned(),
-    ];
-    for node in ["~n1", "~N2", "~gone"] {
-        for family in [
-            "catalog/node-services",
-            "catalog/node",
-            "health/node",
-            "internal/ui/node",
-        ] {
-            paths.push(format!("/v1/{family}/{node}"));
-        }
-    }
-    for service in ["~web", "~API"] {
-        for family in ["catalog/service", "health/service", "health/checks"] {
-            paths.push(format!("/v1/{family}/{service}"));
-        }
-        paths.push(format!("/v1/health/service/{service}?passing"));
-    }
-    let mut looks: Vec<_> = paths
-        .into_iter()
-        .map(|path| Look {
-            path,
-            blocking: true,
-        })
-        .collect();
-    for look in &mut looks {
-        look.blocking = views || !look.is_view();
-    }
-    looks.sort_by_key(|look| !look.writes());
-    looks
 }
 
 /// Whether a node, a service or an instance changes case. A view then keeps both spellings, or loses the instance: where

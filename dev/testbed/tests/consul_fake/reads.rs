@@ -12,7 +12,7 @@ pub(crate) fn read() -> impl Strategy<Value = Step> {
         |(path, consistency, held, scope, header)| {
             let mut path = path.to_owned();
             // A view that is new may not be fed yet when a short wait ends, and the adapters do not block on one.
-            let held = if path.starts_with("/v1/health/service/") {
+            let held = if path.starts_with("/v1/health/service/") && !path.contains("near=") {
                 ""
             } else {
                 held
@@ -75,6 +75,9 @@ fn slot() -> impl Strategy<Value = &'static str> {
         2 => Just("/v1/health/service/~api?filter=Node.Node%20%3D%3D%20%22~n1%22"),
         1 => Just("/v1/health/service/~WEB?filter=Node.Node%20%3D%3D%20%22~n2%22"),
         1 => Just("/v1/health/service/~none?filter=Node.Node%20%3D%3D%20%22~n1%22"),
+        // As the source reads one service.
+        2 => Just("/v1/health/service/~web?near=consul-sync-nowhere"),
+        1 => Just("/v1/health/service/~none?near=consul-sync-nowhere"),
         1 => Just("/v1/health/service/~web?filter=Node.Node%20%3D%3D"),
     ]
 }

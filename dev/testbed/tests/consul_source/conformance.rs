@@ -11,6 +11,9 @@ use super::{
     world::{Behind, Server},
 };
 
+/// How many servers share the cases: most of the time is spent on waiting.
+const SERVERS: usize = 3;
+
 #[async_trait]
 impl Server for Consul {
     async fn txn(&self, operations: &Value) {
@@ -45,10 +48,13 @@ impl Server for Consul {
 
 pub(crate) async fn suite(version: ConsulVersion) -> Tested {
     for queries in [128, 2] {
-        let consul = Consul::start(version).await?;
-        let source = source(consul.url(), |s| s.queries = queries);
-        let mut world = Behind::new(consul, source).await;
-        conformance::source(&mut world, 0..2).await;
+        let mut worlds = Vec::new();
+        for _ in 0..SERVERS {
+            let consul = Consul::start(version).await?;
+            let source = source(consul.url(), |s| s.queries = queries);
+            worlds.push(Behind::new(consul, source).await);
+        }
+        conformance::source_over(&mut worlds, 0..2).await;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{
+    difference::tell,
     normal::Choices,
     objects,
     step::{At, Kind, Known, Place, Step},
@@ -46,34 +47,9 @@ pub(crate) type Seen = Value;
 
 /// Tells the differences, place by place.
 pub(crate) fn compare(real: &Seen, fake: &Seen) -> Result<(), String> {
-    let mut lines = Vec::new();
-    differ("", real, fake, &mut lines);
-    if lines.is_empty() {
-        Ok(())
-    } else {
-        Err(lines.join("\n"))
-    }
-}
-
-fn differ(at: &str, real: &Value, fake: &Value, lines: &mut Vec<String>) {
-    match (real, fake) {
-        (Value::Object(one), Value::Object(other)) => {
-            let fields: std::collections::BTreeSet<_> = one.keys().chain(other.keys()).collect();
-            for field in fields {
-                let of = |map: &serde_json::Map<String, Value>| {
-                    map.get(field).cloned().unwrap_or(json!("nothing"))
-                };
-                differ(&format!("{at}/{field}"), &of(one), &of(other), lines);
-            }
-        }
-        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
-            for (place, (one, other)) in one.iter().zip(other).enumerate() {
-                differ(&format!("{at}/{place}"), one, other, lines);
-            }
-        }
-        _ if real == fake => {}
-        _ => lines.push(format!("  {at}\n    real: {real}\n    fake: {fake}")),
-    }
+    let mut text = String::new();
+    tell(real, fake, "", &mut text);
+    if text.is_empty() { Ok(()) } else { Err(text) }
 }
 
 /// A refusal in short.

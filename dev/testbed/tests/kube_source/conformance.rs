@@ -12,6 +12,7 @@ use consul_sync_core::{
 };
 use consul_sync_k8s::{ExportSettings, KubeSource};
 use consul_sync_testbed::{ApiServer, Client, Result};
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 use tokio::task::LocalSet;
 
@@ -20,6 +21,8 @@ use super::cluster::{RBAC, brisk, cluster, deleted, is_there, without_nodes};
 const NAMESPACE: &str = "suite";
 /// How many random histories are played, beside the named cases. Each takes a minute.
 const HISTORIES: &str = "SOURCE_HISTORIES";
+/// How many clusters share the cases.
+const CLUSTERS: usize = 4;
 /// The annotation that spoils a Service when it names no port of it.
 const PORT: &str = "consul.hashicorp.com/service-port";
 
@@ -192,8 +195,10 @@ async fn a_source_over_a_real_server_keeps_the_protocol() -> Result<()> {
     }
     let histories = std::env::var(HISTORIES).ok();
     let histories = histories.and_then(|text| text.parse().ok()).unwrap_or(0);
-    let mut cluster = Cluster::start().await?;
-    let suite = conformance::source(&mut cluster, 0..histories);
+    // Most of the time is spent on waiting.
+    let starting = (0..CLUSTERS).map(|_| Cluster::start());
+    let mut clusters = try_join_all(starting).await?;
+    let suite = conformance::source_over(&mut clusters, 0..histories);
     let report = LocalSet::new().run_until(suite).await;
     let made: Vec<_> = report.disturbances.into_keys().collect();
     assert_eq!(

@@ -82,6 +82,21 @@ pub struct Report {
 }
 
 impl Report {
+    /// Both together.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.cases += other.cases;
+        self.histories += other.histories;
+        self.operations += other.operations;
+        self.items += other.items;
+        for (disturbance, times) in other.disturbances {
+            *self.disturbances.entry(disturbance).or_default() += times;
+        }
+        self.left_out.extend(other.left_out);
+        let happened = &self.disturbances;
+        self.left_out.retain(|one| !happened.contains_key(one));
+        self
+    }
+
     pub(super) fn add<W: World>(&mut self, run: &Run<'_, W>, named: bool) {
         *(if named {
             &mut self.cases
