@@ -1,5 +1,7 @@
 //! What the API server makes of a Service: defaults, addresses, node ports, and what it refuses.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -26,6 +28,26 @@ impl Allocator {
         let port = 30_000 + self.ports;
         self.ports = (self.ports + 1) % 2768;
         port
+    }
+}
+
+/// Services whose cluster IP a writer gave, by UID: the server remembers who said which field. An update that leaves
+/// the address out takes that back, and is a new version though nothing else is new.
+#[derive(Debug, Default)]
+pub(super) struct Addressed(BTreeSet<String>);
+
+impl Addressed {
+    /// Takes note of a write of this object: `said` is the address that it was sent with, `held` the one from before. Answers
+    /// whether that changes what is remembered.
+    pub(super) fn notes(&mut self, object: &Value, said: &str, held: &str) -> bool {
+        let uid = text(object, "/metadata/uid");
+        if said.is_empty() {
+            self.0.remove(uid)
+        } else if said == held {
+            false
+        } else {
+            self.0.insert(uid.to_owned())
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     kind::{Kind, KindId, NAMESPACES, Target},
     patch,
     rules::{address, has_finalizers, has_generation, preconditions, validate},
-    service::{self, Allocator},
+    service::{self, Addressed, Allocator},
     status::{self, Failure},
     store::{Shared, Store, kind_of, path, set, text, unset},
 };
@@ -19,6 +19,7 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     allocator: Allocator,
+    addressed: Addressed,
     uids: u64,
 }
 
@@ -76,12 +77,14 @@ impl Writer {
         if kind.name == "Node" {
             defaults::new_node(&mut object);
         }
+        let said = text(&object, "/spec/clusterIP").to_owned();
         self.complete(target.kind, &mut object, None, now);
         validate(target.kind, &object, None)?;
         let path = path(target.namespace.as_deref().unwrap_or_default(), &name);
         if store.get(target.kind, &path).is_some() {
             return Err(Failure::already_exists(kind, &name));
         }
+        self.addressed.notes(&object, &said, "");
         Ok((201, store.put(target.kind, object)))
     }
 
@@ -303,8 +306,12 @@ impl Writer {
         {
             set(&mut object, "/metadata", "managedFields", held.clone());
         }
+        let said = text(&object, "/spec/clusterIP").to_owned();
         self.complete(target.kind, &mut object, Some(old), now);
         validate(target.kind, &object, Some(old))?;
+        let is_said_otherwise = self
+            .addressed
+            .notes(old, &said, text(old, "/spec/clusterIP"));
         for field in [
             "uid",
             "creationTimestamp",
@@ -318,7 +325,7 @@ impl Writer {
             }
         }
         // A write that changes nothing is none: no version, no event.
-        if object == **old {
+        if object == **old && !is_said_otherwise {
             return Ok((200, Arc::clone(old)));
         }
         if target.kind != NAMESPACES

@@ -14,6 +14,8 @@
 
 #[path = "kube_fake/cases.rs"]
 mod cases;
+#[path = "kube_fake/changes.rs"]
+mod changes;
 #[path = "support/difference.rs"]
 mod difference;
 #[path = "kube_fake/listings.rs"]

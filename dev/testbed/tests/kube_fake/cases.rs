@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{
+    changes::{address, nothing},
     listings::{comma, fields, forgotten, matches, pages, selection},
     objects,
     side::service,
@@ -14,7 +15,7 @@ pub(crate) type Case = (&'static str, fn() -> Vec<Step>);
 
 const A: Place = Place::A;
 
-pub(crate) const CASES: [Case; 15] = [
+pub(crate) const CASES: [Case; 16] = [
     (
         "every shape of Service is made, read and removed",
         every_service,
@@ -29,6 +30,10 @@ pub(crate) const CASES: [Case; 15] = [
     ),
     ("writes hold to what they say they know", conditions),
     ("a change that changes nothing is none", nothing),
+    (
+        "an address that was given and is left out is a change",
+        address,
+    ),
     ("an object enters and leaves a selection", selection),
     ("load balancer status stands with its type alone", balancer),
     ("server-side apply makes, changes and takes back", apply),
@@ -194,29 +199,6 @@ fn conditions() -> Vec<Step> {
         ));
     }
     steps
-}
-
-fn nothing() -> Vec<Step> {
-    let object = service("a", &json!({"type": "NodePort", "ports": [{"port": 80}]}));
-    vec![
-        Step::Create(Kind::Service, A, object.clone()),
-        Step::Merge(Kind::Service, A, "a", json!({})),
-        Step::Update(
-            Kind::Service,
-            A,
-            "a",
-            object,
-            Known::Nothing,
-            Known::Nothing,
-        ),
-        Step::Merge(
-            Kind::Service,
-            A,
-            "a",
-            json!({"metadata": {"labels": {"app": "a"}}}),
-        ),
-        Step::Merge(Kind::Service, A, "a", json!({"spec": {"type": "NodePort"}})),
-    ]
 }
 
 fn balancer() -> Vec<Step> {
