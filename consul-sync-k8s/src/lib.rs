@@ -69,6 +69,7 @@ mod watch;
 
 pub use identity::owner;
 pub use index::{Change, Index, Update, Work};
+pub use ipnet::IpNet;
 pub use preflight::{preflight, preflight_rights};
 pub use rights::{Right, Rights, Subject, Verb};
 pub use selector::{InvalidSelector, Selector};

@@ -16,6 +16,7 @@
 //! No object has an owner reference: garbage collection deletes without a brake, and knows no order. A Service that
 //! somebody deletes is created again, and its slices have stayed meanwhile.
 
+mod address;
 mod apply;
 mod journal;
 mod manifest;

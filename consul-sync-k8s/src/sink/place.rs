@@ -8,10 +8,13 @@ use std::{
 };
 
 use consul_sync_core::{
-    Address, Instance, Key, Placed, Port, Reason, Record, RecordId, Rejection, Service, Slot,
+    Instance, Key, Placed, Port, Reason, Record, RecordId, Rejection, Service, Slot,
 };
 
+use ipnet::IpNet;
+
 use super::{
+    address::usable,
     manifest::{Content, Manifest, service_id, slice_id},
     name::{external_name, is_label, service_name},
     ports,
@@ -174,7 +177,11 @@ impl Head<'_> {
                 .collect();
         }
         let headless = mode == Mode::Headless;
-        let groups = groups(&self.service.instances, refusals);
+        let groups = groups(
+            &self.service.instances,
+            &settings.refused_networks,
+            refusals,
+        );
         let ports = ports::of_service(groups.keys().map(|(_, ports)| ports), refusals);
         if ports.is_empty() && !headless {
             let text = "no instance has a port, and a Service with an address needs one; register a port, or use mode headless";
@@ -241,10 +248,10 @@ impl Head<'_> {
 /// Endpoints that can share a slice: of one family, with the same ports.
 type Groups = BTreeMap<(bool, Vec<Port>), BTreeMap<IpAddr, bool>>;
 
-fn groups(instances: &[Instance], refusals: &mut Refusals) -> Groups {
+fn groups(instances: &[Instance], refused: &[IpNet], refusals: &mut Refusals) -> Groups {
     let mut groups = Groups::new();
     for instance in instances {
-        let address = match usable(&instance.address) {
+        let address = match usable(&instance.address, refused) {
             Ok(address) => address,
             Err(why) => {
                 refusals.add(Reason::InvalidAddress, || {
@@ -259,26 +266,6 @@ fn groups(instances: &[Instance], refusals: &mut Refusals) -> Groups {
         *group.entry(address).or_default() |= instance.is_live();
     }
     groups
-}
-
-/// The address of an endpoint (fault N11: nothing that leads back to the node or to its neighbours' metadata).
-fn usable(address: &Address) -> Result<IpAddr, &'static str> {
-    let Address::Ip(ip) = address else {
-        return Err(
-            "is a host name, and endpoints have IP addresses; use mode external-name, or register an address",
-        );
-    };
-    let ip = ip.to_canonical();
-    let is_link_local = match ip {
-        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
-    if ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || is_link_local {
-        return Err(
-            "is an address that means another host to everyone, which no endpoint may have",
-        );
-    }
-    Ok(ip)
 }
 
 /// The part of a slice's name that tells its family, its kind of Service and its ports.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
 use consul_sync_core::Owner;
+use ipnet::IpNet;
 
 use super::name::{is_host, is_label};
 use crate::{rights::Scope, settings::matches};
@@ -70,6 +71,11 @@ pub struct ImportSettings {
     pub mirror_namespaces: Option<String>,
     /// Namespaces that a service may choose by its meta `kubernetes-namespace`. Default: none.
     pub meta_namespaces: BTreeSet<String>,
+    /// Networks whose addresses no endpoint gets, so that nobody who writes in Consul leads traffic to the cluster's own
+    /// pods and Services, past the network policies of those who send it (CVE-2021-25740). Addresses that mean another
+    /// host to everyone, and those where clouds hand out credentials, are refused anyhow. Default: none, since pods of
+    /// one flat network are known to Consul by such addresses.
+    pub refused_networks: Vec<IpNet>,
     /// Whether somebody else's Service that stands in the way is told so by an Event on it. Default: yes.
     pub events: bool,
 }
@@ -169,6 +175,7 @@ impl ImportSettings {
             namespace: "default".to_owned(),
             mirror_namespaces: None,
             meta_namespaces: BTreeSet::new(),
+            refused_networks: Vec::new(),
             events: true,
         }
     }

@@ -1,5 +1,5 @@
 use consul_sync_core::{
-    Check, HeldRecord, Owner, Standing, Status,
+    Address, Check, HeldRecord, Owner, Standing, Status,
     testing::{any_service, instance, service},
 };
 use proptest::prelude::*;
@@ -210,6 +210,28 @@ fn fault_n11_names_of_hosts_and_addresses_that_mean_another_host_to_everyone_are
     let one = placed(mode(Mode::Headless), &web);
     assert!(
         matches!(&one.records[1].content, Content::Slice { endpoints, .. } if endpoints.len() == 1 && endpoints[0].ready)
+    );
+}
+
+#[test]
+fn fault_n11_an_address_of_the_clusters_own_is_refused_where_the_settings_say_so() {
+    let web = service("/web", ["10.0.0.1", "10.96.0.1"]);
+    let endpoints = |settings: ImportSettings| {
+        let placed = placed(settings, &web);
+        let Content::Slice { endpoints, .. } = &placed.records[1].content else {
+            panic!("{placed:?}");
+        };
+        (endpoints.len(), placed.refused.len())
+    };
+    let open = mode(Mode::Endpoints);
+    assert_eq!(endpoints(open.clone()), (2, 0));
+    let refused_networks = vec!["10.96.0.0/12".parse().unwrap()];
+    assert_eq!(
+        endpoints(ImportSettings {
+            refused_networks,
+            ..open
+        }),
+        (1, 1)
     );
 }
 
