@@ -81,7 +81,8 @@ async fn config(settings: &ClusterSettings) -> Result<Config, String> {
         context: settings.context.clone(),
         ..KubeConfigOptions::default()
     };
-    Config::from_custom_kubeconfig(file, &options)
+    let names_proxy = proxy(&file, settings.context.as_deref()).is_some();
+    let mut config = Config::from_custom_kubeconfig(file, &options)
         .await
         .map_err(|error| match &settings.context {
             Some(context) => format!(
@@ -90,7 +91,21 @@ async fn config(settings: &ClusterSettings) -> Result<Config, String> {
                 Chain(&error)
             ),
             None => unusable(&error),
-        })
+        })?;
+    if !names_proxy {
+        config.proxy_url = None;
+    }
+    Ok(config)
+}
+
+/// The proxy that a kubeconfig names for the cluster of a context.
+fn proxy<'a>(file: &'a Kubeconfig, context: Option<&'a str>) -> Option<&'a str> {
+    let context = context.or(file.current_context.as_deref())?;
+    let context = file.contexts.iter().find(|named| named.name == context)?;
+    let cluster = &context.context.as_ref()?.cluster;
+    let cluster = file.clusters.iter().find(|named| named.name == *cluster)?;
+    let proxy = cluster.cluster.as_ref()?.proxy_url.as_deref();
+    proxy.filter(|proxy| !proxy.is_empty())
 }
 
 fn usual_file() -> Option<PathBuf> {
@@ -146,6 +161,20 @@ mod tests {
             Origin::Usual("/home/a/.kube/config".into())
         );
         assert_eq!(Origin::find(&none, false, None), Origin::Pod);
+    }
+
+    #[test]
+    fn fault_g11_only_a_proxy_of_the_chosen_cluster_counts() {
+        let file = Kubeconfig::from_yaml(
+            "{current-context: a, contexts: [{name: a, context: {cluster: direct, user: u}}, \
+             {name: b, context: {cluster: proxied, user: u}}], \
+             clusters: [{name: direct, cluster: {server: 'https://a', proxy-url: ''}}, \
+             {name: proxied, cluster: {server: 'https://b', proxy-url: 'http://proxy'}}]}",
+        );
+        let file = file.unwrap();
+        assert_eq!(proxy(&file, None), None);
+        assert_eq!(proxy(&file, Some("b")), Some("http://proxy"));
+        assert_eq!(proxy(&file, Some("nobody")), None);
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     catalog::Catalog,
-    program::{Program, run},
+    program::{Program, run, run_with},
     servers::{Servers, scenarios},
     world::World,
 };
@@ -159,6 +159,24 @@ async fn what_cannot_be_reached_is_named_with_what_to_do() {
         );
         assert_eq!(failed.err.lines().count(), 1, "{failed:?}");
     }
+}
+
+#[tokio::test]
+async fn fault_g11_a_proxy_that_the_environment_names_is_not_used() {
+    let servers = Servers::embedded().await;
+    let names = [
+        "HTTPS_PROXY",
+        "https_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+    ];
+    // Nothing listens on the port that is for discarding.
+    let variables = names.map(|name| (name, "http://127.0.0.1:9"));
+    let checked = run_with(&servers, &["check"], &variables).await;
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    let planned = run_with(&servers, &["plan"], &variables).await;
+    assert_eq!(planned.code, Some(0), "{planned:?}");
 }
 
 #[tokio::test]

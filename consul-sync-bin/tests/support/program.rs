@@ -156,9 +156,19 @@ impl Drop for Program {
 
 /// Runs a command to its end.
 pub(crate) async fn run(servers: &impl Reach, arguments: &[&str]) -> Printed {
+    run_with(servers, arguments, &[]).await
+}
+
+/// The same in an environment that has these variables, too.
+pub(crate) async fn run_with(
+    servers: &impl Reach,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Printed {
     let (name, arguments) = arguments.split_first().unwrap();
     let mut command = tokio::process::Command::from(command(servers, name));
     let output = command
+        .envs(variables.iter().copied())
         .args(arguments)
         .kill_on_drop(true)
         .output()
