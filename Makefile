@@ -31,7 +31,7 @@ help: ## Show this list
 
 demo: ## See it work: SERVERS=real builds and uses real servers, KEEP=1 leaves it running
 ifeq ($(SERVERS),real)
-	@dev/servers/build etcd kube-apiserver consul-1.22
+	@dev/servers/build etcd kube-apiserver consul-1.22 coredns
 endif
 	cargo build --release -p consul-sync-bin -p consul-sync-demo
 	@$(programs)/consul-sync-demo --servers $(SERVERS) $(if $(filter-out 0 no false,$(KEEP)),--keep)
@@ -50,7 +50,7 @@ guards: ## Take each safety guard out of a copy, one at a time: tests must notic
 reliability: ## Write docs/reliability.md: every fault, and the tests that cover it
 	@dev/reliability
 
-servers: ## Build the real servers into a cache outside the tree (etcd, kube-apiserver, Consul)
+servers: ## Build the real servers into a cache outside the tree (etcd, kube-apiserver, Consul, CoreDNS)
 	@dev/servers/build
 
 sim: ## Run 100,000 seeds of the simulation (SEEDS=n for another number)

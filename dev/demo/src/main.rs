@@ -9,7 +9,6 @@ mod args;
 mod catalog;
 mod child;
 mod cluster;
-mod dns;
 mod error;
 mod holdings;
 mod program;

@@ -26,6 +26,10 @@ use serde_json::Value;
 
 use crate::{Error, Result, folder};
 
+mod watch;
+
+pub use watch::Watch;
+
 /// Longer than any blocking query that a test makes.
 const DEADLINE: Duration = Duration::from_secs(60);
 

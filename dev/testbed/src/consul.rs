@@ -10,10 +10,9 @@ use crate::folder::{Folder, text};
 use crate::lifecycle::lifecycle;
 use crate::process::{Launch, Process};
 use crate::ready::{not_yet, until_ready};
-use crate::{ConsulVersion, Error, Program, Programs, Result, ledger};
+use crate::{ConsulVersion, Error, Program, Programs, Result, dns, ledger};
 
 mod config;
-mod dns;
 mod tls;
 
 use config::{Ports, config};
@@ -273,14 +272,15 @@ impl Consul {
         Ok(token["SecretID"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Asks its DNS port for the addresses of `name`, as in `web.service.consul`, in the order of
-    /// the answer; an unknown name has none.
+    /// Asks its DNS port for the addresses of `name`, as in `web.service.consul`, sorted; an unknown
+    /// name has none.
     ///
     /// # Errors
     ///
     /// [`Error::Unanswered`] when no readable answer came.
     pub async fn resolve(&self, name: &str) -> Result<Vec<std::net::IpAddr>> {
-        dns::resolve(self.dns_addr(), name).await
+        let answer = dns::ask(self.dns_addr(), name, dns::Kind::A).await?;
+        Ok(answer.addresses())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Starts real etcd, Kubernetes API servers and Consul servers for tests and the demo.
+//! Starts real etcd, Kubernetes API servers, Consul servers and `CoreDNS` for tests and the demo.
 //!
 //! A fake says what its author believed. Every rule that this product rests on is therefore also
 //! tried on the servers themselves, and this crate makes that as easy as a fake: one call starts
@@ -31,11 +31,13 @@
 //! # }
 //! ```
 
+pub mod dns;
 pub mod ledger;
 
 mod api_server;
 mod client;
 mod consul;
+mod coredns;
 mod error;
 mod etcd;
 mod folder;
@@ -49,8 +51,9 @@ mod ready;
 mod rng;
 
 pub use api_server::{ApiServer, ApiServerSettings, ServiceAccount, User};
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, Watch};
 pub use consul::{Consul, ConsulSettings, Storage};
+pub use coredns::CoreDns;
 pub use error::{Error, Result};
 pub use etcd::Etcd;
 pub use program::{ConsulVersion, Program};

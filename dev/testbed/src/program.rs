@@ -12,6 +12,8 @@ pub enum Program {
     KubeApiserver,
     /// A Consul agent in server mode.
     Consul(ConsulVersion),
+    /// A cluster's DNS server.
+    CoreDns,
 }
 
 /// A minor version of Consul that is tested against.
@@ -32,11 +34,12 @@ pub enum ConsulVersion {
 
 impl Program {
     /// Every program, in the order in which `dev/servers/build` builds them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Etcd,
         Self::Consul(ConsulVersion::V1_22),
         Self::KubeApiserver,
         Self::Consul(ConsulVersion::V1_21),
+        Self::CoreDns,
     ];
 
     /// The name of its folder under `dev/servers`.
@@ -46,6 +49,7 @@ impl Program {
             Self::KubeApiserver => "kube-apiserver",
             Self::Consul(ConsulVersion::V1_21) => "consul-1.21",
             Self::Consul(ConsulVersion::V1_22) => "consul-1.22",
+            Self::CoreDns => "coredns",
         }
     }
 
@@ -56,6 +60,7 @@ impl Program {
             Self::KubeApiserver => "CONSUL_SYNC_KUBE_APISERVER",
             Self::Consul(ConsulVersion::V1_21) => "CONSUL_SYNC_CONSUL_1_21",
             Self::Consul(ConsulVersion::V1_22) => "CONSUL_SYNC_CONSUL_1_22",
+            Self::CoreDns => "CONSUL_SYNC_COREDNS",
         }
     }
 
@@ -65,6 +70,7 @@ impl Program {
             Self::Etcd => "etcd",
             Self::KubeApiserver => "kube-apiserver",
             Self::Consul(_) => "consul",
+            Self::CoreDns => "coredns",
         }
     }
 }
@@ -72,7 +78,7 @@ impl Program {
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Etcd | Self::KubeApiserver => f.write_str(self.file_name()),
+            Self::Etcd | Self::KubeApiserver | Self::CoreDns => f.write_str(self.file_name()),
             Self::Consul(version) => write!(f, "consul {version}"),
         }
     }

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use consul_sync_testbed::dns::{self, Kind};
+
 use crate::{
-    dns::{self, Kind},
     error::{Result, ensure},
     report::Shown,
     stage::Stage,
@@ -53,6 +54,6 @@ pub(super) async fn ports(stage: &mut Stage, server: SocketAddr) -> Result<Shown
         .note(found.join("  ")))
 }
 
-fn dig(server: SocketAddr, name: &str, kind: &str) -> String {
+pub(super) fn dig(server: SocketAddr, name: &str, kind: &str) -> String {
     format!("$ dig @{} -p {} {name} {kind}", server.ip(), server.port())
 }

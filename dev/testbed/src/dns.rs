@@ -1,7 +1,7 @@
-//! One question to a DNS server over UDP, as an application asks it: A and SRV records (RFC 1035, RFC 2782).
+//! One question to a DNS server over UDP, as an application asks it: A, CNAME and SRV records (RFC 1035, RFC 2782).
 //!
-//! It is written out here because it is all that the demo needs of DNS. It does not retry over TCP, follow aliases
-//! or check signatures.
+//! It is written out here because it is all that tests and the demo need of DNS. It does not retry over TCP, ask again
+//! for the target of an alias, or check signatures.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -10,9 +10,9 @@ use std::{
 
 use tokio::net::UdpSocket;
 
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
-const DEADLINE: Duration = Duration::from_secs(3);
+const DEADLINE: Duration = Duration::from_secs(5);
 const ID: u16 = 0x6373;
 const RECURSION_DESIRED: u16 = 0x0100;
 const IS_ANSWER: u16 = 0x8000;
@@ -24,22 +24,31 @@ const MAX_JUMPS: usize = 127;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Addresses.
     A,
+    /// The name that an alias stands for.
+    Cname,
     /// Ports and the names of the hosts that serve them.
     Srv,
 }
 
 /// One record of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Record {
+pub enum Record {
     /// An address of a name.
     A {
         /// The name.
         name: String,
         /// The address.
         address: Ipv4Addr,
+    },
+    /// An alias.
+    Cname {
+        /// The name that was asked for.
+        name: String,
+        /// The name that it stands for.
+        target: String,
     },
     /// A port on a host.
     Srv {
@@ -52,20 +61,42 @@ pub(crate) enum Record {
 
 /// An answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// The response code: 0 is success, 3 an unknown name.
-    pub(crate) code: u16,
+    pub code: u16,
     /// The records that were asked for.
-    pub(crate) records: Vec<Record>,
+    pub records: Vec<Record>,
     /// The records sent along: the addresses of the hosts in SRV records.
-    pub(crate) additional: Vec<Record>,
+    pub additional: Vec<Record>,
 }
 
-/// Asks this server for the records of a name.
+/// Asks this server for the records of a name; an alias comes with what it stands for.
 ///
 /// # Errors
-/// When there is no answer within 3 seconds, or it cannot be read.
-pub(crate) async fn ask(server: SocketAddr, name: &str, kind: Kind) -> Result<Answer> {
+/// [`Error::Unanswered`] when there is no answer within 5 seconds, or it cannot be read.
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> consul_sync_testbed::Result<()> {
+/// use consul_sync_testbed::dns::{self, Kind};
+/// use consul_sync_testbed::{Consul, ConsulVersion, Program, Programs};
+///
+/// if !Programs::locate().all_or_skip(&[Program::Consul(ConsulVersion::default())]) {
+///     return Ok(());
+/// }
+/// let consul = Consul::start(ConsulVersion::default()).await?;
+/// let answer = dns::ask(consul.dns_addr(), "consul.service.consul", Kind::A).await?;
+/// assert_eq!(answer.addresses(), [std::net::IpAddr::from([127, 0, 0, 1])]);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn ask(server: SocketAddr, name: &str, kind: Kind) -> Result<Answer> {
+    let unanswered = |reason: String| Error::Unanswered {
+        method: "DNS".to_owned(),
+        url: format!("{name} at {server}"),
+        reason,
+    };
     let question = question(name, kind);
     let exchange = async {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -78,28 +109,37 @@ pub(crate) async fn ask(server: SocketAddr, name: &str, kind: Kind) -> Result<An
     };
     let message = tokio::time::timeout(DEADLINE, exchange)
         .await
-        .map_err(|_| Error::wrong(format!("no DNS answer from {server} within {DEADLINE:?}")))?
-        .map_err(|source| Error::io(format!("asking {server} for {name}"), source))?;
-    read(&message).ok_or_else(|| Error::wrong(format!("unreadable DNS answer for {name}")))
+        .map_err(|_| unanswered(format!("nothing within {DEADLINE:?}")))?
+        .map_err(|error| unanswered(error.to_string()))?;
+    read(&message).ok_or_else(|| unanswered("the answer is not a readable DNS message".to_owned()))
 }
 
 impl Answer {
     /// The addresses, sorted.
-    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+    pub fn addresses(&self) -> Vec<IpAddr> {
         let mut addresses: Vec<_> = self
             .records
             .iter()
             .filter_map(|record| match record {
                 Record::A { address, .. } => Some(IpAddr::V4(*address)),
-                Record::Srv { .. } => None,
+                _ => None,
             })
             .collect();
         addresses.sort();
         addresses
     }
 
+    /// The names that aliases stand for, in the order of the answer.
+    pub fn targets(&self) -> Vec<&str> {
+        let targets = self.records.iter().filter_map(|record| match record {
+            Record::Cname { target, .. } => Some(target.as_str()),
+            _ => None,
+        });
+        targets.collect()
+    }
+
     /// The places that SRV records name, by the addresses sent along, sorted.
-    pub(crate) fn places(&self) -> Vec<SocketAddr> {
+    pub fn places(&self) -> Vec<SocketAddr> {
         let address_of = |host: &str| {
             self.additional.iter().find_map(|record| match record {
                 Record::A { name, address } if name == host => Some(*address),
@@ -111,7 +151,7 @@ impl Answer {
             .iter()
             .filter_map(|record| match record {
                 Record::Srv { port, target } => Some((address_of(target)?, *port).into()),
-                Record::A { .. } => None,
+                _ => None,
             })
             .collect();
         places.sort();
@@ -123,6 +163,7 @@ impl Kind {
     const fn number(self) -> u16 {
         match self {
             Self::A => 1,
+            Self::Cname => 5,
             Self::Srv => 33,
         }
     }
@@ -182,6 +223,11 @@ fn section(message: &[u8], mut at: usize, count: u16) -> Option<(Vec<Record>, us
             records.push(Record::A {
                 name: owner,
                 address: octets.into(),
+            });
+        } else if kind == Kind::Cname.number() {
+            records.push(Record::Cname {
+                name: owner,
+                target: name(message, data)?.0,
             });
         } else if kind == Kind::Srv.number() {
             records.push(Record::Srv {
@@ -290,6 +336,18 @@ mod tests {
             answer.addresses(),
             [IpAddr::from([10, 0, 0, 7]), IpAddr::from([10, 0, 0, 9])]
         );
+    }
+
+    #[test]
+    fn an_alias_comes_with_the_address_it_stands_for() {
+        let message = answer(
+            Kind::A,
+            &[(ASKED, Kind::Cname, HOST), (HOST, Kind::A, &[10, 0, 0, 7])],
+            &[],
+        );
+        let answer = read(&message).unwrap();
+        assert_eq!(answer.targets(), ["host.consul"]);
+        assert_eq!(answer.addresses(), [IpAddr::from([10, 0, 0, 7])]);
     }
 
     #[test]
