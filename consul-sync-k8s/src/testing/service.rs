@@ -37,11 +37,15 @@ impl Allocator {
 pub(super) struct Addressed(BTreeSet<String>);
 
 impl Addressed {
-    /// Takes note of a write of this object: `said` is the address that it was sent with, `held` the one from before. Answers
-    /// whether that changes what is remembered.
+    /// Takes note of a write of this object as it will be: `said` is the address that it was sent with, `held` the one from before.
+    /// Answers whether that alone is a change.
     pub(super) fn notes(&mut self, object: &Value, said: &str, held: &str) -> bool {
         let uid = text(object, "/metadata/uid");
-        if said.is_empty() {
+        if text(object, "/spec/clusterIP").is_empty() {
+            // With the address goes who said it.
+            self.0.remove(uid);
+            false
+        } else if said.is_empty() {
             self.0.remove(uid)
         } else if said == held {
             false

@@ -311,7 +311,7 @@ impl Writer {
         validate(target.kind, &object, Some(old))?;
         let is_said_otherwise = self
             .addressed
-            .notes(old, &said, text(old, "/spec/clusterIP"));
+            .notes(&object, &said, text(old, "/spec/clusterIP"));
         for field in [
             "uid",
             "creationTimestamp",

@@ -59,6 +59,24 @@ pub(crate) fn address() -> Vec<Step> {
         update(json!({"clusterIP": "None"})),
         update(json!({})),
         Step::Delete(Kind::Service, A, "a", Known::Nothing, Known::Nothing),
+        Step::Create(
+            Kind::Service,
+            A,
+            service("a", &json!({"clusterIP": "None"})),
+        ),
+        Step::Merge(
+            Kind::Service,
+            A,
+            "a",
+            json!({"spec": {"type": "ExternalName", "externalName": "x.example.com"}}),
+        ),
+        Step::Merge(
+            Kind::Service,
+            A,
+            "a",
+            json!({"metadata": {"labels": {"none": null}}}),
+        ),
+        Step::Delete(Kind::Service, A, "a", Known::Nothing, Known::Nothing),
         // One that the server chose was never said.
         Step::Create(Kind::Service, A, service("a", &json!({"ports": ports}))),
         update(json!({"ports": ports})),
