@@ -3,10 +3,10 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /livez` | 200 while the synchronising thread moves; says nothing of Kubernetes or Consul, which a restart would not mend |
-//! | `GET /readyz` | 200 once both sides were listed, else 503 with what is waited for; `?verbose` lists everything pending |
+//! | `GET /readyz` | 200 once both sides of every direction that runs were listed, else 503 with what is waited for; `?verbose` lists everything pending |
 //! | `GET /healthz` | as `/livez` |
 //! | `GET /metrics` | `OpenMetrics` text |
-//! | `POST /brake/release` | lets held deletes go; from loopback only |
+//! | `POST /brake/release` | lets the held deletes of one direction go, which `?direction=to_consul` or `to_k8s` names; from loopback only |
 //! | `PUT /log-level` | shows other log lines, the level in the body; from loopback only |
 
 mod control;

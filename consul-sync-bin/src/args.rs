@@ -18,6 +18,7 @@ use self::{
     setting::{PREFIX, Row},
 };
 use crate::{
+    direction::Direction,
     exit::Exit,
     settings::{LogSettings, Settings},
 };
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     ReleaseBrake {
         /// Where it listens.
         listen: SocketAddr,
+        /// In which direction, where one is named.
+        direction: Option<Direction>,
     },
     /// Print the version.
     Version,
@@ -101,7 +104,7 @@ pub(crate) fn parse(
     let mut given = Given::collect(table::ALL, |row| texts(matches, row), variable);
     let settings = Settings::read(&mut given, name == "run");
     let timeout = given.one(&table::process::TIMEOUT);
-    let listen = settings.listen;
+    let (listen, direction) = (settings.listen, settings.direction);
     if name == "release-brake" && listen.is_none() {
         given.refuse(
             &table::process::LISTEN,
@@ -143,7 +146,7 @@ pub(crate) fn parse(
             consul_policy: flag("consul-policy"),
         },
         _ => match listen {
-            Some(listen) => Command::ReleaseBrake { listen },
+            Some(listen) => Command::ReleaseBrake { listen, direction },
             None => Command::Version,
         },
     })

@@ -39,10 +39,11 @@ pub(crate) fn carry_out(command: Command) -> Exit {
             print(&rbac::render(&settings, consul_policy));
             Ok(Exit::Done)
         }
-        Command::ReleaseBrake { listen } => release::release_brake(listen).map(|answer| {
-            print(&format!("{answer}\n"));
-            Exit::Done
-        }),
+        Command::ReleaseBrake { listen, direction } => release::release_brake(listen, direction)
+            .map(|answer| {
+                print(&format!("{answer}\n"));
+                Exit::Done
+            }),
         Command::Run(settings) => wait_for(run::run(*settings, level)),
         Command::Plan {
             settings,

@@ -1,4 +1,4 @@
-//! `consul-sync`: the services of a Kubernetes cluster in the Consul catalog.
+//! `consul-sync`: the services of a Kubernetes cluster in the Consul catalog, and those of Consul in the cluster.
 
 mod admin;
 mod args;
@@ -7,6 +7,7 @@ mod check;
 mod cluster;
 mod command;
 mod confirm;
+mod direction;
 mod exit;
 mod heartbeat;
 mod log;
@@ -15,9 +16,11 @@ mod narrate;
 mod observe;
 mod plan;
 mod release;
+mod running;
 mod settings;
 mod signal;
 mod stage;
+mod tell;
 mod wire;
 
 use std::{env, process::ExitCode};

@@ -1,5 +1,7 @@
 //! What `/metrics` shows: the engine's status as gauges, what happened as counters, the process itself.
 //!
+//! What is about one direction has it as the label `direction` (`to_consul`, `to_k8s`); `ready` is about all that run.
+//!
 //! Every label is from a closed set. No label holds a name, an id or a text of an error, so that the number of
 //! series does not depend on what users put into a cluster.
 
@@ -22,12 +24,17 @@ use prometheus_client::{
 use tokio::sync::watch;
 
 use self::{process::Process, snapshot::Snapshot};
-use crate::stage::Stage;
+use crate::{direction::Direction, stage::Stage};
 
 /// What a scraper must be told that it gets.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
+
+type Timings = Family<Labels<1>, Histogram, fn() -> Histogram>;
+
+/// The label that tells the directions apart.
+const DIRECTION: &str = "direction";
 
 /// Everything that is measured.
 #[derive(Debug)]
@@ -38,20 +45,24 @@ pub(crate) struct Metrics {
 /// What the engine's reports are counted in.
 #[derive(Clone, Debug)]
 pub(crate) struct Counters {
-    writes: Family<Labels<1>, Counter>,
-    outcomes: Family<Labels<1>, Counter>,
-    errors: Family<Labels<2>, Counter>,
-    batches: Counter,
-    batch_seconds: Histogram,
-    lag_seconds: Histogram,
+    writes: Family<Labels<2>, Counter>,
+    outcomes: Family<Labels<2>, Counter>,
+    errors: Family<Labels<3>, Counter>,
+    batches: Family<Labels<1>, Counter>,
+    batch_seconds: Timings,
+    lag_seconds: Timings,
 }
 
 // === impl Metrics ===
 
 impl Metrics {
-    /// Metrics of a process at this stage, with counters at zero.
-    pub(crate) fn new(version: &'static str, stage: watch::Receiver<Stage>) -> (Self, Counters) {
-        let counters = Counters::new();
+    /// Metrics of a process at this stage, with counters of these directions at zero.
+    pub(crate) fn new(
+        version: &'static str,
+        stage: watch::Receiver<Stage>,
+        directions: &[Direction],
+    ) -> (Self, Counters) {
+        let counters = Counters::new(directions);
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process));
         let ours = registry.sub_registry_with_prefix("consul_sync");
@@ -79,34 +90,50 @@ impl Metrics {
 // === impl Counters ===
 
 impl Counters {
-    fn new() -> Self {
+    fn new(directions: &[Direction]) -> Self {
         let counters = Self {
             writes: Family::default(),
             outcomes: Family::default(),
             errors: Family::default(),
-            batches: Counter::default(),
+            batches: Family::default(),
             // 0.5 ms to 16 s.
-            batch_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 16)),
+            batch_seconds: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.0005, 2.0, 16))
+            }),
             // 1 ms to 65 s: a change to its being written.
-            lag_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 17)),
+            lag_seconds: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.001, 2.0, 17))
+            }),
         };
-        // A series that appears with its first event hides that event from a rate.
+        for direction in directions {
+            counters.begin((DIRECTION, direction.as_str()));
+        }
+        counters
+    }
+
+    /// A series that appears with its first event hides that event from a rate.
+    fn begin(&self, direction: (&'static str, &'static str)) {
         for verb in ["create", "update", "adopt", "delete"] {
-            drop(counters.writes.get_or_create(&[("verb", verb)]));
+            drop(self.writes.get_or_create(&[direction, ("verb", verb)]));
         }
         for outcome in ["written", "stale", "refused", "skipped", "unknown"] {
-            drop(counters.outcomes.get_or_create(&[("outcome", outcome)]));
+            drop(
+                self.outcomes
+                    .get_or_create(&[direction, ("outcome", outcome)]),
+            );
         }
         for side in [Side::Source, Side::Sink] {
             for kind in ErrorKind::ALL {
-                drop(
-                    counters
-                        .errors
-                        .get_or_create(&[("side", side.as_str()), ("kind", kind.as_str())]),
-                );
+                drop(self.errors.get_or_create(&[
+                    direction,
+                    ("side", side.as_str()),
+                    ("kind", kind.as_str()),
+                ]));
             }
         }
-        counters
+        drop(self.batches.get_or_create(&[direction]));
+        drop(self.batch_seconds.get_or_create(&[direction]));
+        drop(self.lag_seconds.get_or_create(&[direction]));
     }
 
     fn register(&self, registry: &mut Registry) {
@@ -141,7 +168,8 @@ impl Counters {
     }
 
     /// Counts a batch.
-    pub(crate) fn applied(&self, report: &BatchReport) {
+    pub(crate) fn applied(&self, direction: Direction, report: &BatchReport) {
+        let direction = (DIRECTION, direction.as_str());
         let verbs = [
             ("create", report.created),
             ("update", report.updated),
@@ -150,7 +178,7 @@ impl Counters {
         ];
         for (verb, count) in verbs {
             self.writes
-                .get_or_create(&[("verb", verb)])
+                .get_or_create(&[direction, ("verb", verb)])
                 .inc_by(count as u64);
         }
         let outcomes = [
@@ -162,20 +190,28 @@ impl Counters {
         ];
         for (outcome, count) in outcomes {
             self.outcomes
-                .get_or_create(&[("outcome", outcome)])
+                .get_or_create(&[direction, ("outcome", outcome)])
                 .inc_by(count as u64);
         }
-        self.batches.inc();
-        self.batch_seconds.observe(report.took.as_secs_f64());
+        self.batches.get_or_create(&[direction]).inc();
+        self.batch_seconds
+            .get_or_create(&[direction])
+            .observe(report.took.as_secs_f64());
         if report.written() > 0 && report.lag > Duration::ZERO {
-            self.lag_seconds.observe(report.lag.as_secs_f64());
+            self.lag_seconds
+                .get_or_create(&[direction])
+                .observe(report.lag.as_secs_f64());
         }
     }
 
     /// Counts an error.
-    pub(crate) fn error(&self, side: Side, error: &AdapterError) {
+    pub(crate) fn error(&self, direction: Direction, side: Side, error: &AdapterError) {
         self.errors
-            .get_or_create(&[("side", side.as_str()), ("kind", error.kind().as_str())])
+            .get_or_create(&[
+                (DIRECTION, direction.as_str()),
+                ("side", side.as_str()),
+                ("kind", error.kind().as_str()),
+            ])
             .inc();
     }
 }

@@ -11,13 +11,15 @@ use std::{
 use consul_sync_core::{
     AdapterError, BatchReport, BrakeStatus, Key, Observer, Reason, RecordId, Rejection, Side, Slot,
 };
+use tokio::sync::mpsc::UnboundedSender;
 use tracing::{debug, info, warn};
 
-use crate::{chain::Chain, metrics::Counters, narrate::Narrator};
+use crate::{chain::Chain, direction::Direction, metrics::Counters, narrate::Narrator};
 
 /// Feeds log lines and counters. Trouble of a side as a whole is told by the [`Narrator`], once.
 #[derive(Debug)]
 pub(crate) struct Reporter {
+    direction: Direction,
     counters: Counters,
     narrator: Arc<Narrator>,
     /// What was told of the brake last: a release is reported by the person's hand and by the engine.
@@ -25,15 +27,32 @@ pub(crate) struct Reporter {
     /// Namespaces of which it was told that they have more services than they may: one line each, not one for each
     /// of 100,000 services.
     over_quota: Mutex<BTreeSet<Arc<str>>>,
+    /// Where it goes that somebody else's record is in the way, where anybody tells its owner. What waits there is bounded
+    /// by the number of slots, as each is told once.
+    in_the_way: Option<UnboundedSender<Slot>>,
 }
 
 impl Reporter {
-    pub(crate) fn new(counters: Counters, narrator: Arc<Narrator>) -> Self {
+    pub(crate) fn new(
+        direction: Direction,
+        counters: Counters,
+        narrator: Arc<Narrator>,
+        in_the_way: Option<UnboundedSender<Slot>>,
+    ) -> Self {
         Self {
+            direction,
+            in_the_way,
             counters,
             narrator,
             brake_engaged: AtomicBool::new(false),
             over_quota: Mutex::default(),
+        }
+    }
+
+    fn must_not(&self) -> &'static str {
+        match self.direction {
+            Direction::ToConsul => "service must not be registered",
+            Direction::ToK8s => "service must not be written",
         }
     }
 
@@ -49,7 +68,7 @@ impl Reporter {
 
 impl Observer for Reporter {
     fn error(&self, side: Side, error: &AdapterError) {
-        self.counters.error(side, error);
+        self.counters.error(self.direction, side, error);
         self.narrator.error(side, error);
         debug!(side = side.as_str(), kind = error.kind().as_str(), error = %Chain(error), "error");
     }
@@ -61,17 +80,19 @@ impl Observer for Reporter {
                 service = %key,
                 reason = reason.as_str(),
                 detail = %rejection,
-                "service cannot be used; its last good registration stays"
+                "service cannot be used; its last good {} stays",
+                self.direction.record()
             );
         } else if reason != Reason::OverQuota || self.is_news(key.namespace()) {
             warn!(
                 service = %key,
                 reason = reason.as_str(),
                 detail = %rejection,
-                "service must not be registered"
+                "{}",
+                self.must_not()
             );
         } else {
-            debug!(service = %key, reason = reason.as_str(), "service must not be registered");
+            debug!(service = %key, reason = reason.as_str(), "{}", self.must_not());
         }
     }
 
@@ -85,8 +106,17 @@ impl Observer for Reporter {
             id = %id,
             reason = rejection.reason().as_str(),
             detail = %rejection,
-            "registration was refused; it is tried again later, the others go on"
+            "{} was refused; it is tried again later, the others go on",
+            self.direction.record()
         );
+    }
+
+    fn blocked(&self, slot: &Slot, id: &RecordId) {
+        debug!(service = %slot, id = %id, "somebody else's stands in its place, and is left alone");
+        if let Some(in_the_way) = &self.in_the_way {
+            // Fails only when the process ends.
+            let _ = in_the_way.send(slot.clone());
+        }
     }
 
     fn operation(&self, slot: &Slot, id: &RecordId, verb: &'static str, outcome: &'static str) {
@@ -94,7 +124,7 @@ impl Observer for Reporter {
     }
 
     fn applied(&self, report: &BatchReport) {
-        self.counters.applied(report);
+        self.counters.applied(self.direction, report);
         if report.written() == 0 {
             debug!(
                 stale = report.stale,
@@ -127,8 +157,9 @@ impl Observer for Reporter {
             warn!(
                 held = status.held_deletes,
                 least = status.least,
-                "brake engaged: too many registrations would vanish at once, so deletes stop and everything else goes \
-                 on; if they are meant, run consul-sync release-brake"
+                "brake engaged: too many {}s would vanish at once, so deletes stop and everything else goes on; if they \
+                 are meant, run consul-sync release-brake",
+                self.direction.record()
             );
         } else {
             info!("brake released");

@@ -4,12 +4,15 @@
 //! Nothing here asks a server, so that what is printed is tested by comparing text.
 //!
 //! # JSON
-//! One object. Fields are added in later versions and never change their meaning within one `format`.
+//! One object for each direction that is on, the one to Consul first. Fields are added in later versions and never change
+//! their meaning within one `format`. What is called a registration here is an object where services go to Kubernetes.
 //!
 //! | field | |
 //! | --- | --- |
 //! | `format` | 1 |
-//! | `owner`, `node` | whose registrations on which Consul node |
+//! | `direction` | `to_consul` or `to_k8s` |
+//! | `owner`, `place` | whose registrations, and where, for people |
+//! | `node` | the Consul node; `null` where services go to Kubernetes |
 //! | `summary` | `create`, `update`, `adopt`, `delete`: numbers of registrations |
 //! | `unchanged` | registrations that are as they should be |
 //! | `services[]` | `name` and `operations[]`, each `verb` (`create`, `update`, `adopt`, `delete`), `id` and `changes[]` (`field`, `before`, `after`; `null` for none) |
@@ -22,14 +25,18 @@ mod text;
 use consul_sync_core::{FieldChange, Plan, Record, RecordId, Slot, Summary};
 use serde::Serialize;
 
-pub(crate) use text::{DELETES, PLAN, render};
+use crate::{direction::Direction, wire::Target};
+
+pub(crate) use text::{render_plan, render_purge};
 
 /// A plan in plain values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Report {
     format: u8,
+    direction: Direction,
     owner: String,
-    node: String,
+    place: String,
+    node: Option<String>,
     summary: Summary,
     unchanged: usize,
     services: Vec<ServiceReport>,
@@ -69,8 +76,8 @@ struct Named {
 // === impl Report ===
 
 impl Report {
-    /// A plan for the registrations of this owner on this node.
-    pub(crate) fn new<R: Record>(plan: &Plan<R>, owner: &str, node: &str) -> Self {
+    /// A plan for what this owner has at this target.
+    pub(crate) fn new<R: Record, K>(plan: &Plan<R>, owner: &str, target: &Target<K>) -> Self {
         let mut services: Vec<ServiceReport> = Vec::new();
         // A plan is sorted by slot, so a service's operations follow each other.
         for op in &plan.ops {
@@ -96,8 +103,10 @@ impl Report {
         });
         Self {
             format: 1,
+            direction: target.direction,
             owner: owner.to_owned(),
-            node: node.to_owned(),
+            place: target.place.clone(),
+            node: target.node.clone(),
             summary: plan.summary(),
             unchanged: plan.unchanged,
             services,

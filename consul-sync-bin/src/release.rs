@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use crate::direction::Direction;
+
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Much more than any answer of ours.
 const ANSWER_LIMIT: u64 = 64 * 1024;
@@ -14,9 +16,12 @@ const ANSWER_LIMIT: u64 = 64 * 1024;
 ///
 /// # Errors
 /// Says what did not work; the process's own words when it refused.
-pub(crate) fn release_brake(listen: SocketAddr) -> Result<String, String> {
+pub(crate) fn release_brake(
+    listen: SocketAddr,
+    direction: Option<Direction>,
+) -> Result<String, String> {
     let address = reachable(listen);
-    let answer = ask(address).map_err(|error| {
+    let answer = ask(address, direction).map_err(|error| {
         format!(
             "cannot reach the process at http://{address}: {error}; give the address it listens on with --listen, and run \
              this where it runs"
@@ -29,13 +34,16 @@ pub(crate) fn release_brake(listen: SocketAddr) -> Result<String, String> {
     })
 }
 
-fn ask(address: SocketAddr) -> io::Result<String> {
+fn ask(address: SocketAddr, direction: Option<Direction>) -> io::Result<String> {
+    let query = direction.map_or_else(String::new, |direction| {
+        format!("?direction={}", direction.as_str())
+    });
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     write!(
         stream,
-        "POST /brake/release HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        "POST /brake/release{query} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )?;
     let mut answer = Vec::new();
     stream.take(ANSWER_LIMIT).read_to_end(&mut answer)?;
@@ -66,7 +74,7 @@ fn read_answer(answer: &str) -> Option<Result<String, String>> {
     let body = body.trim().to_owned();
     match status {
         "200" => Some(Ok(body)),
-        "403" | "409" | "503" => Some(Err(body)),
+        "400" | "403" | "409" | "503" => Some(Err(body)),
         _ => None,
     }
 }
@@ -116,7 +124,7 @@ mod tests {
             .unwrap()
             .local_addr()
             .unwrap();
-        let error = release_brake(gone).unwrap_err();
+        let error = release_brake(gone, None).unwrap_err();
         assert!(
             error.contains(&gone.to_string()) && error.contains("--listen"),
             "{error}"

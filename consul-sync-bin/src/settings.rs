@@ -1,5 +1,7 @@
 //! What the operator decided, typed and checked; where it came from is forgotten.
 
+mod import;
+
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
@@ -14,20 +16,31 @@ use consul_sync_k8s::{ConsulNamespaces, ExportSettings, Subject};
 use crate::{
     args::{
         given::{Given, Origin},
-        table::{consul, election, export, kubernetes, process, safety},
+        table::{consul, direction, election, export, kubernetes, process, safety},
     },
+    direction::Direction,
     log::{Format, Level},
 };
+
+pub(crate) use self::import::ImportSettings;
 
 /// Settings of the program.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// Whether Services are registered in Consul.
+    pub(crate) to_consul: bool,
+    /// Whether services of Consul are written to Kubernetes.
+    pub(crate) to_k8s: bool,
+    /// The direction whose brake is to be released, where one is named.
+    pub(crate) direction: Option<Direction>,
     /// How the API server is reached.
     pub(crate) cluster: ClusterSettings,
     /// Whether its objects are listed as streams.
     pub(crate) streaming_lists: bool,
     /// Which Services are registered, and as what.
     pub(crate) export: ExportSettings,
+    /// Which services of Consul are written to Kubernetes, and as what.
+    pub(crate) import: ImportSettings,
     /// How Consul is reached.
     pub(crate) consul: ClientSettings,
     /// Where in Consul's catalog instances are registered.
@@ -107,15 +120,30 @@ pub(crate) struct LogSettings {
 // === impl Settings ===
 
 impl Settings {
+    /// The directions that are on.
+    pub(crate) fn directions(&self) -> Vec<Direction> {
+        let on = |direction: &Direction| match direction {
+            Direction::ToConsul => self.to_consul,
+            Direction::ToK8s => self.to_k8s,
+        };
+        Direction::ALL.into_iter().filter(on).collect()
+    }
+
     /// Reads every setting. Bad values are noted in `given`, and then the result must not be used.
     pub(crate) fn read(given: &mut Given, for_a_long_run: bool) -> Self {
+        let export = export_settings(given);
+        let (to_consul, to_k8s) = directions(given);
         Self {
+            to_consul,
+            to_k8s,
+            direction: given.optional(&direction::DIRECTION),
+            import: ImportSettings::read(given, &export.tag),
             streaming_lists: given.one(&kubernetes::STREAMING_LISTS),
             cluster: ClusterSettings {
                 kubeconfig: given.optional(&kubernetes::KUBECONFIG),
                 context: given.optional(&kubernetes::CONTEXT),
             },
-            export: export_settings(given),
+            export,
             consul: client_settings(given),
             place: place_settings(given),
             owner: given.optional(&safety::OWNER),
@@ -146,6 +174,20 @@ impl Settings {
                 .unwrap_or_default(),
         }
     }
+}
+
+fn directions(given: &mut Given) -> (bool, bool) {
+    let (to_consul, to_k8s) = (
+        given.one(&direction::TO_CONSUL),
+        given.one(&direction::TO_K8S),
+    );
+    if !to_consul && !to_k8s {
+        given.refuse(
+            &direction::TO_CONSUL,
+            "expected --to-consul or --to-k8s to be true: with both off there is nothing to do",
+        );
+    }
+    (to_consul, to_k8s)
 }
 
 fn export_settings(given: &mut Given) -> ExportSettings {
@@ -180,7 +222,7 @@ fn lock_settings(given: &mut Given) -> Option<LockSettings> {
     if given.one(&election::LEADER_ELECTION) == Election::None {
         return None;
     }
-    if given.one(&consul::PORTS) != Ports::Never {
+    if given.one(&consul::PORTS) != Ports::Never && given.one(&direction::TO_CONSUL) {
         given.refuse(
             &consul::PORTS,
             "expected never with --leader-election consul: a list of ports is written unconditionally, and Consul could \

@@ -1,17 +1,43 @@
 //! From settings to the two sides: the only place that knows both adapters.
 
+mod look;
+
 use consul_sync_consul::{
-    Client as ConsulClient, ConsulSink, Leftovers, Lock, LockSettings, SinkSettings,
+    Client as ConsulClient, ConsulSink, ConsulSource, Leftovers, Lock, LockSettings, SinkSettings,
 };
-use consul_sync_core::{AdapterError, Layout, Owner};
-use consul_sync_k8s::{KubeSource, WatchSettings};
+use consul_sync_core::{AdapterError, Layout, Owner, Settings as SyncSettings};
+use consul_sync_k8s::{KubeSink, KubeSource, Rights, WatchSettings};
 use kube::Client as KubeClient;
 
-use crate::{
-    check::{Finding, Side, State},
-    cluster,
-    settings::Settings,
-};
+use crate::{cluster, direction::Direction, settings::Settings};
+
+pub(crate) use self::look::{look_at_consul, look_at_kubernetes};
+
+/// One direction: what should be, where it is written, and by which rules.
+#[derive(Debug)]
+pub(crate) struct Route<S, K> {
+    /// What should be.
+    pub(crate) source: S,
+    /// Where it is written.
+    pub(crate) target: Target<K>,
+    /// How the two are joined.
+    pub(crate) sync: SyncSettings,
+}
+
+/// Where one direction writes. It is all that is needed to delete what is there.
+#[derive(Debug)]
+pub(crate) struct Target<K> {
+    /// The direction.
+    pub(crate) direction: Direction,
+    /// What is, and how it is changed.
+    pub(crate) sink: K,
+    /// Where that is, for people, such as `node k8s-sync`.
+    pub(crate) place: String,
+    /// The Consul node, where services go there.
+    pub(crate) node: Option<String>,
+    /// The lock without which nothing is written, where there is an election.
+    pub(crate) lock: Option<Lock>,
+}
 
 /// Clients of both sides; nothing was asked of either yet.
 #[derive(Clone)]
@@ -52,15 +78,6 @@ pub(crate) fn consul(settings: &Settings) -> Result<ConsulClient, String> {
     })
 }
 
-/// What should be.
-pub(crate) fn source(settings: &Settings, client: &KubeClient) -> KubeSource {
-    let watching = WatchSettings {
-        streaming_lists: settings.streaming_lists,
-        ..WatchSettings::default()
-    };
-    KubeSource::new(client.clone(), settings.export.clone()).with_watch_settings(watching)
-}
-
 /// The owner, read once where it is the cluster's identity.
 ///
 /// # Errors
@@ -70,16 +87,6 @@ pub(crate) async fn owner(settings: &Settings, client: &KubeClient) -> Result<Ow
         Some(owner) => Ok(owner.clone()),
         None => consul_sync_k8s::owner(client).await,
     }
-}
-
-/// What the API server shows: its version and each right.
-pub(crate) async fn look_at_kubernetes(settings: &Settings, client: &KubeClient) -> Vec<Finding> {
-    let found =
-        consul_sync_k8s::preflight(client, &settings.export, settings.owner.is_none()).await;
-    found
-        .into_iter()
-        .map(|found| finding(Side::Kubernetes, found.good, found.message, found.remedy))
-        .collect()
 }
 
 /// Whether instances have the list of their named ports; asked once, because an instance must not be written in one
@@ -94,24 +101,157 @@ pub(crate) async fn named_ports(
     Ok(settings.place.ports.decide(client).await?)
 }
 
-/// The lock without which nothing is written, where there is an election. It has a client of its own, so that a
-/// renewal never waits behind a listing.
+/// From Kubernetes to Consul.
+pub(crate) fn to_consul(
+    settings: &Settings,
+    clients: &Clients,
+    target: Target<ConsulSink>,
+) -> Route<KubeSource, ConsulSink> {
+    Route {
+        source: KubeSource::new(clients.kubernetes.clone(), settings.export.clone())
+            .with_watch_settings(watching(settings)),
+        target,
+        sync: settings.sync.clone(),
+    }
+}
+
+/// From Consul to Kubernetes.
 ///
 /// # Errors
 /// Names the setting that cannot be used.
-pub(crate) fn lock(settings: &Settings, owner: &Owner) -> Result<Option<Lock>, String> {
+pub(crate) fn to_k8s(
+    settings: &Settings,
+    clients: &Clients,
+    target: Target<KubeSink>,
+) -> Result<Route<ConsulSource, KubeSink>, String> {
+    let source = consul_source(settings, &clients.consul, target.sink.owner())?;
+    Ok(Route {
+        source,
+        target,
+        sync: SyncSettings {
+            // Names are those of Kubernetes namespaces there; here a name in Consul is one service already.
+            exclusive: false,
+            ..settings.sync.clone()
+        },
+    })
+}
+
+fn watching(settings: &Settings) -> WatchSettings {
+    WatchSettings {
+        streaming_lists: settings.streaming_lists,
+        ..WatchSettings::default()
+    }
+}
+
+fn consul_source(
+    settings: &Settings,
+    client: &ConsulClient,
+    owner: &Owner,
+) -> Result<ConsulSource, String> {
+    // The owner is the one thing that was not known when the settings were read.
+    ConsulSource::new(client.clone(), settings.import.source(owner.clone()))
+        .map_err(|error| format!("--import-owners: {error}"))
+}
+
+/// Consul as what is written.
+pub(crate) fn consul_target(
+    settings: &Settings,
+    client: &ConsulClient,
+    owner: &Owner,
+    named_ports: bool,
+    lock: Option<Lock>,
+) -> Target<ConsulSink> {
+    let mut sink = sink_settings(settings, owner.clone());
+    sink.fence = lock.as_ref().map(Lock::fence);
+    sink.named_ports = named_ports;
+    let sink = ConsulSink::new(client.clone(), sink);
+    Target {
+        direction: Direction::ToConsul,
+        place: format!("node {}", sink.node()),
+        node: Some(sink.node().as_str().to_owned()),
+        sink,
+        lock,
+    }
+}
+
+/// The cluster as what is written.
+///
+/// # Errors
+/// Names the setting that cannot be used.
+pub(crate) fn kubernetes_target(
+    settings: &Settings,
+    client: &KubeClient,
+    owner: &Owner,
+    lock: Option<Lock>,
+) -> Result<Target<KubeSink>, String> {
+    let written = settings.import.sink(owner.clone());
+    let place = match &written.mirror_namespaces {
+        Some(prefix) if prefix.is_empty() => "the namespaces of Consul's names".to_owned(),
+        Some(prefix) => format!("the namespaces {prefix}*"),
+        None => {
+            let mut namespaces = written.meta_namespaces.clone();
+            namespaces.insert(written.namespace.clone());
+            let plural = if namespaces.len() > 1 { "s" } else { "" };
+            let names: Vec<String> = namespaces.into_iter().collect();
+            format!("namespace{plural} {}", names.join(", "))
+        }
+    };
+    let sink = KubeSink::new(client.clone(), written)
+        .map_err(|error| format!("settings of the import: {error}"))?
+        .with_watch_settings(watching(settings));
+    Ok(Target {
+        direction: Direction::ToK8s,
+        sink,
+        place,
+        node: None,
+        lock,
+    })
+}
+
+/// Every right in Kubernetes that the directions need which are on.
+pub(crate) fn rights(settings: &Settings) -> Rights {
+    let identity = settings.owner.is_none();
+    let export = || Rights::needed(&settings.export, identity);
+    let import = || Rights::to_import(settings.import.written(), identity);
+    match (settings.to_consul, settings.to_k8s) {
+        (true, false) => export(),
+        (false, _) => import(),
+        (true, true) => export().and(import()),
+    }
+}
+
+/// The lock without which nothing is written in a direction, where there is an election. Each direction has one, so that
+/// it has one writer whether one process runs both or each has its own. The lock has a client of its own, so
+/// that a renewal never waits behind a listing.
+///
+/// # Errors
+/// Names the setting that cannot be used.
+pub(crate) fn lock(
+    settings: &Settings,
+    owner: &Owner,
+    direction: Direction,
+) -> Result<Option<Lock>, String> {
     let Some(asked) = &settings.lock else {
         return Ok(None);
     };
     let sink = sink_settings(settings, owner.clone());
     let mut lock = LockSettings::new(owner);
     lock.prefix.clone_from(&asked.prefix);
+    lock_name(direction).clone_into(&mut lock.name);
     lock.ttl = asked.ttl;
     lock.lock_delay = asked.delay;
     lock.holder.host = host();
     lock.node = sink.node;
     lock.node_address = sink.node_address;
     Ok(Some(Lock::new(consul(settings)?, lock)))
+}
+
+/// The last part of a direction's key.
+pub(crate) fn lock_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::ToConsul => "leader",
+        Direction::ToK8s => "leader-to-k8s",
+    }
 }
 
 /// The name of the pod or machine, for people; empty where the system does not say.
@@ -123,20 +263,6 @@ fn host() -> String {
             .find_map(|file| std::fs::read_to_string(file).ok())
     });
     name.unwrap_or_default().trim().chars().take(253).collect()
-}
-
-/// What is, and how it is changed.
-pub(crate) fn sink(
-    settings: &Settings,
-    client: &ConsulClient,
-    owner: Owner,
-    named_ports: bool,
-    lock: Option<&Lock>,
-) -> ConsulSink {
-    let mut sink = sink_settings(settings, owner);
-    sink.fence = lock.map(Lock::fence);
-    sink.named_ports = named_ports;
-    ConsulSink::new(client.clone(), sink)
 }
 
 /// The sink's settings under an owner.
@@ -162,37 +288,6 @@ pub(crate) fn sink_settings(settings: &Settings, owner: Owner) -> SinkSettings {
     sink
 }
 
-/// What Consul shows: its version, each right, and the node.
-pub(crate) async fn look_at_consul(settings: &Settings, clients: &Clients) -> Vec<Finding> {
-    // Only to count what is ours; that the cluster cannot be asked is the other side's finding.
-    let mut lock = None;
-    let owner = match owner(settings, &clients.kubernetes).await {
-        Ok(owner) => {
-            // It does not run: only the rights that it needs are asked for.
-            lock = self::lock(settings, &owner).ok().flatten();
-            owner
-        }
-        Err(_) => match Owner::new("unknown") {
-            Ok(unknown) => unknown,
-            Err(_) => return Vec::new(),
-        },
-    };
-    let sink = sink(settings, &clients.consul, owner, false, lock.as_ref());
-    let found = consul_sync_consul::preflight(&sink).await;
-    let is_well = found.iter().all(|found| found.good);
-    let mut findings: Vec<Finding> = found
-        .into_iter()
-        .map(|found| finding(Side::Consul, found.good, found.message, found.remedy))
-        .collect();
-    if is_well && let Ok(left) = consul_sync_consul::leftovers(&sink).await {
-        findings.extend(left.iter().map(|left| {
-            let message = leftovers(&sink, left);
-            finding(Side::Consul, true, message, None)
-        }));
-    }
-    findings
-}
-
 /// What was found that may be from before the node or the owner had another name, and how it is removed.
 pub(crate) fn leftovers(sink: &ConsulSink, left: &Leftovers) -> String {
     let Leftovers { node, owner, count } = left;
@@ -208,18 +303,5 @@ pub(crate) fn leftovers(sink: &ConsulSink, left: &Leftovers) -> String {
              that was ours before, consul-sync purge --consul-node {node} --owner {owner} removes them",
             sink.owner()
         )
-    }
-}
-
-fn finding(side: Side, good: bool, message: String, fix: Option<String>) -> Finding {
-    Finding {
-        side,
-        state: match (good, &fix) {
-            (true, None) => State::Ok,
-            (true, Some(_)) => State::Warning,
-            (false, _) => State::Failed,
-        },
-        message,
-        fix,
     }
 }

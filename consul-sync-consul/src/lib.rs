@@ -49,7 +49,7 @@ pub use client::{Client, ClientSettings};
 pub use error::{Call, Error};
 pub use leftovers::{Leftovers, leftovers};
 pub use lock::{Fence, Holder, Lock, LockSettings, LockState};
-pub use preflight::preflight;
+pub use preflight::{preflight, preflight_lock, preflight_source};
 pub use registration::{
     Checks, KUBERNETES, OWNER_META, Ports, RegisteredCheck, Registration, SOURCE_META, Version,
 };

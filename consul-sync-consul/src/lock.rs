@@ -30,7 +30,7 @@ pub use self::{
     settings::LockSettings,
     state::{Holder, LockState},
 };
-use crate::Client;
+use crate::{Client, NodeName};
 
 /// The lock that one process of several holds. Cheap to clone; clones are the same lock.
 ///
@@ -106,6 +106,16 @@ impl Lock {
     /// The key.
     pub fn key(&self) -> &str {
         self.0.fence.key()
+    }
+
+    /// The client that it speaks through.
+    pub(crate) fn client(&self) -> &Client {
+        &self.0.client
+    }
+
+    /// The node that its session stands on.
+    pub(crate) fn node(&self) -> &NodeName {
+        &self.0.settings.node
     }
 
     /// Takes part in the election until `shutdown` is done, then hands over: the key is released and the session

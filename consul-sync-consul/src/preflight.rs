@@ -3,7 +3,7 @@
 use consul_sync_core::{Finding, Standing};
 
 use crate::{
-    ConsulSink, Error,
+    Client, ConsulSink, ConsulSource, Error, Lock, Scope,
     request::Request,
     rights::{self, Rights},
     sink::NodeState,
@@ -35,19 +35,85 @@ const ANY: &str = "consul-sync-any";
 /// # }
 /// ```
 pub async fn preflight(sink: &ConsulSink) -> Vec<Finding> {
-    let reached = leader(sink).await;
-    let is_reached = reached.good;
-    let mut findings = vec![reached];
-    if !is_reached {
+    let mut findings = reach(sink.client()).await;
+    if findings.iter().any(|finding| !finding.good) {
         return findings;
     }
-    findings.push(version(sink).await);
     findings.extend(allowed(sink).await);
     // Without the rights the node would look absent; the reason is already there.
     if findings.iter().all(|finding| finding.good) {
         findings.push(node(sink).await);
     }
     findings
+}
+
+/// Looks at Consul for a source: whether it answers and has a leader, its version, and in each part of Consul that is read
+/// the right to read all of it. Rights on some names are not enough: Consul then shows a part of the catalog that cannot
+/// be told from the whole, and nothing is believed of it (fault C09).
+///
+/// # Examples
+/// ```
+/// use consul_sync_consul::{Client, ClientSettings, ConsulSource, SourceSettings, preflight_source};
+/// use consul_sync_consul::testing::FakeConsul;
+/// use consul_sync_core::Owner;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let consul = FakeConsul::start().await?;
+/// let client = Client::new(ClientSettings::new(consul.url()))?;
+/// let source = ConsulSource::new(client, SourceSettings::new(Owner::new("cluster-a")?))?;
+/// let findings = preflight_source(&source).await;
+/// assert!(findings.iter().all(|finding| finding.good), "{findings:?}");
+/// # Ok(())
+/// # }
+/// ```
+pub async fn preflight_source(source: &ConsulSource) -> Vec<Finding> {
+    let client = source.client();
+    let mut findings = reach(client).await;
+    if findings.iter().any(|finding| !finding.good) {
+        return findings;
+    }
+    for scope in source.scopes() {
+        findings.extend(readable(client, scope).await);
+    }
+    findings
+}
+
+/// Looks at the rights that holding a lock needs.
+///
+/// # Examples
+/// ```
+/// use consul_sync_consul::{Client, ClientSettings, Lock, LockSettings, preflight_lock};
+/// use consul_sync_consul::testing::FakeConsul;
+/// use consul_sync_core::Owner;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let consul = FakeConsul::start().await?;
+/// let client = Client::new(ClientSettings::new(consul.url()))?;
+/// let lock = Lock::new(client, LockSettings::new(&Owner::new("cluster-a")?));
+/// assert!(preflight_lock(&lock).await.iter().all(|finding| finding.good));
+/// # Ok(())
+/// # }
+/// ```
+pub async fn preflight_lock(lock: &Lock) -> Vec<Finding> {
+    let node = lock.node().as_str();
+    let needed = [
+        // Where the node is missing the lock registers it.
+        Needed::exact("node", node, "write"),
+        Needed::exact("key", lock.key(), "write"),
+        Needed::exact("session", node, "write"),
+    ];
+    ask(lock.client(), None, None, &needed).await
+}
+
+/// Whether Consul answers, has a leader, and which version it is. What comes after the first is left out without it.
+async fn reach(client: &Client) -> Vec<Finding> {
+    let reached = leader(client).await;
+    if !reached.good {
+        return vec![reached];
+    }
+    vec![reached, version(client).await]
 }
 
 /// A failed call: what has to be done depends on why it failed.
@@ -66,8 +132,7 @@ fn failed(what: &str, error: &Error) -> Finding {
     Finding::bad(message, remedy)
 }
 
-async fn leader(sink: &ConsulSink) -> Finding {
-    let client = sink.client();
+async fn leader(client: &Client) -> Finding {
     let request = client.scoped(Request::get(&["status", "leader"]));
     let leader = match client.call(&request).await {
         Ok(answer) => answer.json::<String>(),
@@ -86,8 +151,7 @@ async fn leader(sink: &ConsulSink) -> Finding {
     }
 }
 
-async fn version(sink: &ConsulSink) -> Finding {
-    let client = sink.client();
+async fn version(client: &Client) -> Finding {
     let agent = match client.call(&Request::get(&["agent", "self"])).await {
         Ok(answer) => answer.json::<AgentSelf>(),
         Err(error) => Err(error),
@@ -114,39 +178,84 @@ async fn version(sink: &ConsulSink) -> Finding {
     }
 }
 
+/// One right that is needed.
+struct Needed<'a> {
+    access: Access<'a>,
+    rule: String,
+    /// What there is to know of it, where it is missing.
+    note: &'static str,
+}
+
+impl<'a> Needed<'a> {
+    /// On one thing.
+    fn exact(resource: &'a str, name: &'a str, verb: &'a str) -> Self {
+        Self {
+            access: Access {
+                resource,
+                segment: name,
+                verb,
+            },
+            rule: format!("{resource} \"{name}\" {{ policy = \"{verb}\" }}"),
+            note: "",
+        }
+    }
+
+    /// On everything of a kind.
+    fn all(resource: &'a str, verb: &'a str) -> Self {
+        Self {
+            access: Access {
+                resource,
+                segment: ANY,
+                verb,
+            },
+            rule: format!("{resource}_prefix \"\" {{ policy = \"{verb}\" }}"),
+            note: "",
+        }
+    }
+}
+
 async fn allowed(sink: &ConsulSink) -> Vec<Finding> {
     let node = sink.node().as_str();
     let mut needed = vec![
-        (
-            ("node", node, "write"),
-            format!("node \"{node}\" {{ policy = \"write\" }}"),
-        ),
-        (
-            ("node", ANY, "read"),
-            "node_prefix \"\" { policy = \"read\" }".to_owned(),
-        ),
-        (
-            ("service", ANY, "write"),
-            "service_prefix \"\" { policy = \"write\" }".to_owned(),
-        ),
+        Needed::exact("node", node, "write"),
+        Needed::all("node", "read"),
+        Needed::all("service", "write"),
     ];
     if let Some(fence) = &sink.inner.settings.fence {
-        for (resource, name) in [("key", fence.key()), ("session", node)] {
-            needed.push((
-                (resource, name, "write"),
-                format!("{resource} \"{name}\" {{ policy = \"write\" }}"),
-            ));
+        needed.push(Needed::exact("key", fence.key(), "write"));
+        needed.push(Needed::exact("session", node, "write"));
+    }
+    ask(sink.client(), None, None, &needed).await
+}
+
+/// The rights to read all of one part of Consul.
+async fn readable(client: &Client, scope: &Scope) -> Vec<Finding> {
+    const WHOLE: &str = "; rights on some names are not enough, because Consul then shows a part of the catalog that cannot \
+                         be told from the whole, and nothing is taken from it: choose what is read by names or filters \
+                         in the settings, and let the token read everything";
+    let (datacenter, partition) = (scope.datacenter.as_deref(), scope.partition.as_deref());
+    let mut needed = [Needed::all("service", "read"), Needed::all("node", "read")];
+    for needed in &mut needed {
+        needed.note = WHOLE;
+    }
+    let mut findings = ask(client, datacenter, partition, &needed).await;
+    if *scope != Scope::default() {
+        for finding in &mut findings {
+            finding.message = format!("{}: {}", scope.qualifier(), finding.message);
         }
     }
-    let questions: Vec<Access<'_>> = needed
-        .iter()
-        .map(|((resource, segment, verb), _)| Access {
-            resource,
-            segment,
-            verb,
-        })
-        .collect();
-    match rights::ask(sink.client(), &questions).await {
+    findings
+}
+
+/// Asks for rights, in another datacenter or partition where one is named.
+async fn ask(
+    client: &Client,
+    datacenter: Option<&str>,
+    partition: Option<&str>,
+    needed: &[Needed<'_>],
+) -> Vec<Finding> {
+    let questions: Vec<Access<'_>> = needed.iter().map(|needed| needed.access).collect();
+    match rights::ask_there(client, datacenter, partition, &questions).await {
         Ok(Rights::Off) => vec![Finding::good(
             "consul has no access control; every right is there",
         )],
@@ -156,17 +265,18 @@ async fn allowed(sink: &ConsulSink) -> Vec<Finding> {
         Ok(Rights::Known(allowed)) => needed
             .iter()
             .zip(allowed)
-            .map(|((_, rule), allowed)| {
+            .map(|(Needed { rule, note, .. }, allowed)| {
                 if allowed {
                     Finding::good(format!("the token has {rule}"))
-                } else if sink.client().is_anonymous() {
-                    let remedy = format!("set a token whose policy holds: {rule}");
+                } else if client.is_anonymous() {
+                    let remedy = format!("set a token whose policy holds: {rule}{note}");
                     Finding::bad(
                         format!("no token is set, and the anonymous one lacks {rule}"),
                         remedy,
                     )
                 } else {
-                    Finding::bad(format!("the token lacks {rule}"), add_rule(rule))
+                    let remedy = format!("{}{note}", add_rule(rule));
+                    Finding::bad(format!("the token lacks {rule}"), remedy)
                 }
             })
             .collect(),

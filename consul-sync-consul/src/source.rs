@@ -124,6 +124,11 @@ impl ConsulSource {
     pub fn client(&self) -> &Client {
         &self.inner.client
     }
+
+    /// The parts of Consul that it reads.
+    pub(crate) fn scopes(&self) -> &[Scope] {
+        &self.inner.settings.scopes
+    }
 }
 
 impl Source for ConsulSource {

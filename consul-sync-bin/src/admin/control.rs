@@ -1,16 +1,13 @@
 //! The requests that change something: taken from this machine alone.
 
 use axum::{
-    extract::{Extension, State},
+    extract::{Extension, RawQuery, State},
     http::{HeaderMap, StatusCode, header},
 };
 use tracing::{info, warn};
 
 use super::{Shared, serve::Peer};
-use crate::{
-    log::Level,
-    stage::{Engine, Stage},
-};
+use crate::{direction::Direction, log::Level, stage::Engine};
 
 type Answer = (StatusCode, String);
 
@@ -18,38 +15,68 @@ pub(super) async fn release_brake(
     State(admin): Shared,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
+    RawQuery(query): RawQuery,
 ) -> Answer {
     if let Err(refusal) = from_here(peer, &headers) {
         return refusal;
     }
-    let engine = match &*admin.stage.borrow() {
-        Stage::Running(engine) => engine.clone(),
-        Stage::Starting { .. } | Stage::Stopping => {
-            return (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the engine does not run\n".to_owned(),
-            );
-        }
+    let direction = match named(query.as_deref()) {
+        Ok(direction) => direction,
+        Err(expected) => return (StatusCode::BAD_REQUEST, format!("direction: {expected}\n")),
     };
-    release(&engine)
-}
-
-/// A release is for the deletes that a person has seen. Without any there is nothing it could be about, and a
-/// release in advance would be a brake that is off.
-fn release(engine: &Engine) -> Answer {
-    let brake = engine.status.borrow().brake;
-    if !brake.engaged {
+    let engines = admin.stage.borrow().engines().to_vec();
+    if engines.is_empty() {
         return (
-            StatusCode::CONFLICT,
-            "the brake is not engaged: there is nothing to release\n".to_owned(),
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the engine does not run\n".to_owned(),
         );
     }
-    (engine.release)(brake.held_deletes);
-    warn!(held = brake.held_deletes, "brake released by request");
-    (
-        StatusCode::OK,
-        format!("released: {} deletes go on\n", brake.held_deletes),
-    )
+    release(&engines, direction)
+}
+
+/// The direction that a query names.
+fn named(query: Option<&str>) -> Result<Option<Direction>, String> {
+    let mut parts = query.unwrap_or_default().split('&');
+    let direction = parts.find_map(|part| part.strip_prefix("direction="));
+    direction.map(Direction::named).transpose()
+}
+
+/// A release is for the deletes that a person has seen: those of one direction. Without any there is nothing it could be
+/// about, and a release in advance would be a brake that is off.
+fn release(engines: &[Engine], direction: Option<Direction>) -> Answer {
+    let asked: Vec<&Engine> = engines
+        .iter()
+        .filter(|engine| direction.is_none_or(|direction| engine.direction == direction))
+        .collect();
+    let held = |engine: &Engine| {
+        let brake = engine.status.borrow().brake;
+        brake.engaged.then_some(brake.held_deletes)
+    };
+    let engaged: Vec<(&Engine, usize)> = asked
+        .iter()
+        .filter_map(|engine| Some((*engine, held(engine)?)))
+        .collect();
+    match engaged[..] {
+        [] => {
+            let text = match direction {
+                Some(direction) if asked.is_empty() => {
+                    format!("this process does not run {}\n", direction.as_str())
+                }
+                _ => "the brake is not engaged: there is nothing to release\n".to_owned(),
+            };
+            (StatusCode::CONFLICT, text)
+        }
+        [(engine, held)] => {
+            (engine.release)(held);
+            let direction = engine.direction.as_str();
+            warn!(direction, held, "brake released by request");
+            (StatusCode::OK, format!("released: {held} deletes go on\n"))
+        }
+        _ => (
+            StatusCode::CONFLICT,
+            "the brakes of both directions are engaged: name one with --direction\n".to_owned(),
+        ),
+    }
 }
 
 pub(super) async fn set_log_level(
@@ -144,31 +171,34 @@ mod tests {
         );
     }
 
+    fn engine(direction: Direction, engaged: bool, released: &Arc<AtomicUsize>) -> Engine {
+        let released = Arc::clone(released);
+        let status = SyncStatus {
+            brake: BrakeStatus {
+                engaged,
+                held_deletes: 7,
+                least: 0,
+            },
+            ..SyncStatus::default()
+        };
+        Engine {
+            direction,
+            status: watch::channel(status).1,
+            release: Arc::new(move |seen| {
+                released.fetch_add(seen, Ordering::Relaxed);
+            }),
+            lock: None,
+        }
+    }
+
     #[test]
     fn the_brake_is_released_only_while_it_is_engaged() {
-        let released = Arc::new(AtomicUsize::new(0));
-        let engine = |engaged| Engine {
-            status: watch::channel(SyncStatus {
-                brake: BrakeStatus {
-                    engaged,
-                    held_deletes: 7,
-                    least: 0,
-                },
-                ..SyncStatus::default()
-            })
-            .1,
-            release: {
-                let released = Arc::clone(&released);
-                Arc::new(move |seen| {
-                    released.fetch_add(seen, Ordering::Relaxed);
-                })
-            },
-            lock: None,
-        };
-        assert_eq!(release(&engine(false)).0, StatusCode::CONFLICT);
+        let released = Arc::default();
+        let engine = |engaged| [engine(Direction::ToConsul, engaged, &released)];
+        assert_eq!(release(&engine(false), None).0, StatusCode::CONFLICT);
         assert_eq!(released.load(Ordering::Relaxed), 0);
         assert_eq!(
-            release(&engine(true)),
+            release(&engine(true), None),
             (StatusCode::OK, "released: 7 deletes go on\n".to_owned())
         );
         assert_eq!(
@@ -176,5 +206,43 @@ mod tests {
             7,
             "no more than were told"
         );
+    }
+
+    #[test]
+    fn each_direction_has_a_brake_of_its_own() {
+        let (consul, k8s) = (Arc::default(), Arc::default());
+        let engines = |consul_engaged, k8s_engaged| {
+            [
+                engine(Direction::ToConsul, consul_engaged, &consul),
+                engine(Direction::ToK8s, k8s_engaged, &k8s),
+            ]
+        };
+        let released = || (consul.load(Ordering::Relaxed), k8s.load(Ordering::Relaxed));
+        let (code, text) = release(&engines(true, true), None);
+        assert!(
+            code == StatusCode::CONFLICT && text.contains("--direction"),
+            "{text}"
+        );
+        let other = Some(Direction::ToConsul);
+        assert_eq!(
+            release(&engines(false, true), other).0,
+            StatusCode::CONFLICT
+        );
+        assert_eq!(released(), (0, 0));
+        assert_eq!(release(&engines(false, true), None).0, StatusCode::OK);
+        assert_eq!(released(), (0, 7));
+        assert_eq!(release(&engines(true, true), other).0, StatusCode::OK);
+        assert_eq!(released(), (7, 7));
+        let (code, text) = release(&engines(true, true)[..1], Some(Direction::ToK8s));
+        assert!(
+            code == StatusCode::CONFLICT && text.contains("to_k8s"),
+            "{text}"
+        );
+        assert_eq!(
+            named(Some("x=1&direction=to-k8s")),
+            Ok(Some(Direction::ToK8s))
+        );
+        assert_eq!(named(None), Ok(None));
+        assert!(named(Some("direction=up")).is_err());
     }
 }

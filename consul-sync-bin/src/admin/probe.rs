@@ -1,11 +1,15 @@
 //! What the probes answer, from what is known: no I/O.
 
-use std::{fmt::Write, time::Duration};
+use std::{borrow::Cow, fmt::Write, time::Duration};
 
 use axum::http::StatusCode;
-use consul_sync_core::{Pending, Side, SideStatus, SyncStatus};
+use consul_sync_core::{Pending, Side, SideStatus};
 
-use crate::{heartbeat::Heartbeat, stage::Stage};
+use crate::{
+    direction::Direction,
+    heartbeat::Heartbeat,
+    stage::{Engine, Stage},
+};
 
 /// Whether the process is alive, from the age of its last heartbeat.
 pub(super) fn live(age: Duration) -> (StatusCode, String) {
@@ -26,7 +30,7 @@ pub(super) fn ready(stage: &Stage, verbose: bool) -> (StatusCode, String) {
     let missing: Vec<&str> = checks
         .iter()
         .filter(|check| check.needed && !check.good)
-        .map(|check| check.name)
+        .map(|check| &*check.name)
         .collect();
     let code = if missing.is_empty() {
         StatusCode::OK
@@ -57,7 +61,9 @@ pub(super) fn ready(stage: &Stage, verbose: bool) -> (StatusCode, String) {
 }
 
 struct Check {
-    name: &'static str,
+    /// What is about services that go to Kubernetes begins with that; the names of the other direction are those of
+    /// a process that runs it alone.
+    name: Cow<'static, str>,
     good: bool,
     /// Whether the process is not ready without it.
     needed: bool,
@@ -67,27 +73,14 @@ struct Check {
 fn checks(stage: &Stage) -> Vec<Check> {
     match stage {
         Stage::Starting { waits_for, error } => vec![Check {
-            name: waits_for,
+            name: (*waits_for).into(),
             good: false,
             needed: true,
             why: error.map(|kind| kind.to_string()),
         }],
-        Stage::Running(engine) => {
-            let mut checks = engine_checks(&engine.status.borrow());
-            checks.extend(engine.lock.as_ref().map(|lock| {
-                let election = lock.borrow();
-                Check {
-                    name: "leading",
-                    good: election.is_leading(),
-                    // A standby is ready to take over, which is its work.
-                    needed: false,
-                    why: (!election.is_leading()).then(|| election.to_string()),
-                }
-            }));
-            checks
-        }
+        Stage::Running(engines) => engines.iter().flat_map(engine_checks).collect(),
         Stage::Stopping => vec![Check {
-            name: "stopping",
+            name: "stopping".into(),
             good: false,
             needed: true,
             why: None,
@@ -95,10 +88,15 @@ fn checks(stage: &Stage) -> Vec<Check> {
     }
 }
 
-fn engine_checks(status: &SyncStatus) -> Vec<Check> {
+fn engine_checks(engine: &Engine) -> Vec<Check> {
+    let status = &*engine.status.borrow();
     let pending = status.pending();
+    let named = |name: &'static str| match engine.direction {
+        Direction::ToConsul => Cow::Borrowed(name),
+        Direction::ToK8s => format!("{}_{name}", engine.direction.as_str()).into(),
+    };
     let check = |what: Pending, needed, why| Check {
-        name: what.as_str(),
+        name: named(what.as_str()),
         good: !pending.contains(&what),
         needed,
         why,
@@ -120,30 +118,45 @@ fn engine_checks(status: &SyncStatus) -> Vec<Check> {
         .brake
         .engaged
         .then(|| format!("{} deletes held", status.brake.held_deletes));
-    vec![
+    let mut checks = vec![
         listing(Pending::SourceListing, Side::Source, &status.source),
         listing(Pending::SinkListing, Side::Sink, &status.sink),
         check(Pending::Slots, false, slots),
         check(Pending::Brake, false, held),
-    ]
+    ];
+    checks.extend(engine.lock.as_ref().map(|lock| {
+        let election = lock.borrow();
+        Check {
+            name: named("leading"),
+            good: election.is_leading(),
+            // A standby is ready to take over, which is its work.
+            needed: false,
+            why: (!election.is_leading()).then(|| election.to_string()),
+        }
+    }));
+    checks
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use consul_sync_core::{BrakeStatus, ErrorKind};
+    use consul_sync_core::{BrakeStatus, ErrorKind, SyncStatus};
     use tokio::sync::watch;
 
     use super::*;
-    use crate::stage::Engine;
 
-    fn running(status: SyncStatus) -> Stage {
-        Stage::Running(Engine {
+    fn engine(direction: Direction, status: SyncStatus) -> Engine {
+        Engine {
+            direction,
             status: watch::channel(status).1,
             release: Arc::new(|_| {}),
             lock: None,
-        })
+        }
+    }
+
+    fn running(status: SyncStatus) -> Stage {
+        Stage::Running(vec![engine(Direction::ToConsul, status)])
     }
 
     fn listed() -> SideStatus {
@@ -189,6 +202,29 @@ mod tests {
     }
 
     #[test]
+    fn not_ready_until_both_sides_of_both_directions_were_listed() {
+        let both = || SyncStatus {
+            source: listed(),
+            sink: listed(),
+            ..SyncStatus::default()
+        };
+        let other = SyncStatus {
+            sink: listed(),
+            ..SyncStatus::default()
+        };
+        let stage = |status| {
+            Stage::Running(vec![
+                engine(Direction::ToConsul, both()),
+                engine(Direction::ToK8s, status),
+            ])
+        };
+        let (code, text) = ready(&stage(other), false);
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(text, "not ready: to_k8s_source_listing\n");
+        assert_eq!(ready(&stage(both()), false).0, StatusCode::OK);
+    }
+
+    #[test]
     fn a_side_that_goes_away_later_does_not_make_it_unready_and_is_listed() {
         let stage = running(SyncStatus {
             source: listed(),
@@ -218,8 +254,8 @@ mod tests {
             ..SyncStatus::default()
         });
         let (election, seen) = watch::channel(LockState::Leading);
-        if let Stage::Running(engine) = &mut stage {
-            engine.lock = Some(seen);
+        if let Stage::Running(engines) = &mut stage {
+            engines[0].lock = Some(seen);
         }
         assert!(ready(&stage, true).1.contains("[+]leading ok\n"));
         let holder = Holder {

@@ -11,7 +11,7 @@ use super::{
 pub(super) fn command() -> clap::Command {
     clap::Command::new("consul-sync")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Keeps the services of a Kubernetes cluster registered in Consul, at once and safely")
+        .about("Keeps the services of a Kubernetes cluster in Consul and those of Consul in the cluster, at once and safely")
         .after_help(
             "Every flag has a variable (see --help of a command); a flag beats a variable, and an empty variable counts \
              as unset.\nExit codes: 0 done or nothing to do, 1 failed or misused, 2 plan found changes.",
@@ -22,11 +22,16 @@ pub(super) fn command() -> clap::Command {
         .subcommands([
             with_settings(
                 clap::Command::new("run")
-                    .about("Keep Consul as the cluster wants it, until SIGTERM")
+                    .about("Keep Consul as the cluster wants it, and the cluster as Consul does, until SIGTERM")
                     .long_about(
-                        "Keep Consul as the cluster wants it.\n\nIt starts while Kubernetes or Consul is away and waits for \
-                         them, live and not ready. SIGTERM or SIGINT ends it within 5 s, after the batch under way, and \
-                         deregisters nothing; a second signal ends it at once.",
+                        "Keep Consul as the cluster wants it, with --to-k8s also the cluster as Consul wants it.\n\nServices of \
+                         Kubernetes are registered in Consul; that direction is on by default. With --to-k8s services that \
+                         others registered in Consul appear in Kubernetes: by default as aliases in Consul's DNS, which is what \
+                         the incumbent does; --k8s-mode endpoints makes Services of them that need no DNS of Consul's. Both \
+                         directions can run in one process or in two, and what one of them wrote is never taken up by the \
+                         other.\n\nIt starts while Kubernetes or Consul is away and waits for them, live and not ready. \
+                         SIGTERM or SIGINT ends it within 5 s, after the batch under way, and deletes nothing; a second \
+                         signal ends it at once.",
                     ),
             ),
             with_settings(
@@ -38,7 +43,8 @@ pub(super) fn command() -> clap::Command {
                     )
                     .arg(switch("json", "Print one JSON object"))
                     .after_long_help(
-                        "JSON: format (1), owner, node, summary {create, update, adopt, delete}, unchanged, services [{name, \
+                        "JSON: one object for each direction that is on: format (1), direction (to_consul, to_k8s), owner, \
+                         place, node (null for to_k8s), summary {create, update, adopt, delete}, unchanged, services [{name, \
                          operations [{verb, id, changes [{field, before, after}]}]}], rejected [{service, reason, detail}], \
                          blocked and orphans [{service, id}], brake (whether run would hold the deletes). Later versions add \
                          fields and change none within a format.",
@@ -62,8 +68,9 @@ pub(super) fn command() -> clap::Command {
                 clap::Command::new("purge")
                     .about("Delete every registration that is ours, after asking")
                     .long_about(
-                        "Delete every registration that carries this owner's mark on the node; nothing else. It lists them and \
-                         asks. Stop run before, or it registers them again.",
+                        "Delete every registration that carries this owner's mark on the node; nothing else. With --to-k8s also \
+                         every Service and EndpointSlice that carries it in the namespaces that are written to. It lists them \
+                         and asks. Stop run before, or it writes them again.",
                     )
                     .arg(switch("unowned", "Also delete registrations that a synchroniser made and that carry nobody's mark"))
                     .arg(switch("yes", "Do not ask; needed where standard input is no terminal")),
@@ -101,21 +108,44 @@ fn with_settings(command: clap::Command) -> clap::Command {
 
 fn matters(command: &str, row: &Row) -> bool {
     match command {
+        "release-brake" => matches!(row.name, "listen" | "direction"),
+        _ if row.name == "direction" => false,
         "run" => !matches!(row.name, "service-account" | "timeout"),
-        "release-brake" => row.name == "listen",
-        "rbac" => row.section == Section::Export || RIGHTS.contains(&row.name),
+        "rbac" => {
+            matches!(
+                row.section,
+                Section::Direction | Section::Export | Section::Import
+            ) || RIGHTS.contains(&row.name)
+        }
         _ if matches!(row.name, "timeout" | "log-level" | "log-format" | "owner") => true,
         _ if row.name == "service-account" => false,
         "plan" => row.section != Section::Process,
         "check" => !matches!(row.section, Section::Process | Section::Safety),
-        _ => matches!(row.section, Section::Kubernetes | Section::Consul),
+        _ => {
+            matches!(
+                row.section,
+                Section::Direction | Section::Kubernetes | Section::Consul
+            ) || PLACES.contains(&row.name)
+        }
     }
 }
 
-/// Settings outside the export that change which rights are needed.
+/// Settings of the import that say where objects are looked for.
+const PLACES: &[&str] = &[
+    "k8s-write-namespace",
+    "k8s-meta-namespaces",
+    "k8s-mirror-namespaces",
+    "k8s-mode",
+    "k8s-mode-for",
+    "k8s-mode-by-meta",
+];
+
+/// Settings outside the export and the import that change which rights are needed.
 const RIGHTS: &[&str] = &[
     "service-account",
     "owner",
+    "leader-election",
+    "leader-election-prefix",
     "consul-node",
     "consul-namespace",
     "consul-mirror-namespaces",

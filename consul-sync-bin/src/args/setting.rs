@@ -50,10 +50,14 @@ pub(crate) enum Shape {
 /// A heading of the help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Section {
+    /// Which way services go.
+    Direction,
     /// How the API server is reached.
     Kubernetes,
     /// Which Services are registered, and as what.
     Export,
+    /// Which services of Consul appear in Kubernetes, and as what.
+    Import,
     /// How Consul is reached and where the instances go.
     Consul,
     /// What may be written.
@@ -199,8 +203,10 @@ impl Section {
     /// The heading.
     pub(crate) fn heading(self) -> &'static str {
         match self {
+            Self::Direction => "Directions",
             Self::Kubernetes => "Kubernetes",
             Self::Export => "What is exported",
+            Self::Import => "What is imported",
             Self::Consul => "Consul",
             Self::Safety => "Safety",
             Self::Process => "Process",

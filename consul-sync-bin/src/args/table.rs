@@ -1,8 +1,10 @@
 //! Every setting, once.
 
 pub(crate) mod consul;
+pub(crate) mod direction;
 pub(crate) mod election;
 pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod kubernetes;
 pub(crate) mod process;
 pub(crate) mod safety;
@@ -11,6 +13,9 @@ use super::setting::Row;
 
 /// Every row, in the order of the help.
 pub(crate) static ALL: &[&Row] = &[
+    &direction::TO_CONSUL.row,
+    &direction::TO_K8S.row,
+    &direction::DIRECTION.row,
     &kubernetes::KUBECONFIG.row,
     &kubernetes::CONTEXT.row,
     &kubernetes::STREAMING_LISTS.row,
@@ -31,6 +36,29 @@ pub(crate) static ALL: &[&Row] = &[
     &export::INGRESS.row,
     &export::INGRESS_LOAD_BALANCER_IPS.row,
     &export::SERVE_TERMINATING.row,
+    &import::WRITE_NAMESPACE.row,
+    &import::SERVICE_PREFIX.row,
+    &import::MODE.row,
+    &import::MODE_FOR.row,
+    &import::MODE_BY_META.row,
+    &import::MIRROR_NAMESPACES.row,
+    &import::MIRROR_PREFIX.row,
+    &import::META_NAMESPACES.row,
+    &import::EVENTS.row,
+    &import::DOMAIN.row,
+    &import::ALLOW_NAMES.row,
+    &import::DENY_NAMES.row,
+    &import::FILTER.row,
+    &import::INSTANCE_FILTER.row,
+    &import::REQUIRED_TAGS.row,
+    &import::REFUSED_TAGS.row,
+    &import::PASSING_ONLY.row,
+    &import::DATACENTERS.row,
+    &import::PARTITIONS.row,
+    &import::NAMESPACES.row,
+    &import::PEERS.row,
+    &import::OTHER_OWNERS.row,
+    &import::QUERIES.row,
     &consul::ADDR.row,
     &consul::TLS.row,
     &consul::TOKEN.row,

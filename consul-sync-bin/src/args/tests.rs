@@ -147,7 +147,7 @@ fn release_brake_needs_an_address() {
     assert!(refused(&["release-brake", "--listen", "off"], &[]).contains("--listen \"off\""));
     assert!(matches!(
         parse_with(&["release-brake", "--listen", "127.0.0.1:9"], &[]),
-        Ok(Command::ReleaseBrake { listen }) if listen.port() == 9
+        Ok(Command::ReleaseBrake { listen, direction: None }) if listen.port() == 9
     ));
 }
 

@@ -1,5 +1,7 @@
 //! From text to typed values. Every error says what would be good, not what the parser felt.
 
+pub(crate) mod import;
+
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
     path::PathBuf,

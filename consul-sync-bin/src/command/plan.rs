@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use consul_sync_core::{AdapterError, Owner, Sink, Source};
+
 use super::{print, within};
 use crate::{
     exit::Exit,
-    plan::{PLAN, Report, render},
+    plan::{Report, render_plan},
     settings::Settings,
-    wire::{self, Clients},
+    wire::{self, Clients, Route},
 };
 
-/// Plans and prints.
+/// Plans and prints each direction that is on.
 ///
 /// # Errors
 /// What cannot be used, reached or read.
@@ -20,26 +22,42 @@ pub(super) async fn plan(
     timeout: Duration,
 ) -> Result<Exit, String> {
     let clients = Clients::new(&settings).await?;
-    let report = within(timeout, async {
-        let owner = wire::owner(&settings, &clients.kubernetes).await?;
-        let source = wire::source(&settings, &clients.kubernetes);
-        let named_ports = wire::named_ports(&settings, &clients.consul).await?;
-        let sink = wire::sink(&settings, &clients.consul, owner.clone(), named_ports, None);
-        let plan = consul_sync_core::plan(&source, &sink, &settings.sync).await?;
-        Ok(Report::new(&plan, owner.as_str(), sink.node().as_str()))
-    })
-    .await?;
-    if json {
-        print(&format!(
-            "{}\n",
-            report.json().map_err(|error| error.to_string())?
-        ));
-    } else {
-        print(&render(&report, PLAN));
+    let owner = within(timeout, wire::owner(&settings, &clients.kubernetes)).await?;
+    let mut reports = Vec::new();
+    if settings.to_consul {
+        let report = async {
+            let named_ports = wire::named_ports(&settings, &clients.consul).await?;
+            let target = wire::consul_target(&settings, &clients.consul, &owner, named_ports, None);
+            let route = wire::to_consul(&settings, &clients, target);
+            report(&route, &owner).await
+        };
+        reports.push(within(timeout, report).await?);
     }
-    Ok(if report.is_empty() {
+    if settings.to_k8s {
+        let target = wire::kubernetes_target(&settings, &clients.kubernetes, &owner, None)?;
+        let route = wire::to_k8s(&settings, &clients, target)?;
+        reports.push(within(timeout, report(&route, &owner)).await?);
+    }
+    for (at, report) in reports.iter().enumerate() {
+        let text = if json {
+            report.json().map_err(|error| error.to_string())? + "\n"
+        } else {
+            let between = if at > 0 { "\n" } else { "" };
+            format!("{between}{}", render_plan(report))
+        };
+        print(&text);
+    }
+    Ok(if reports.iter().all(Report::is_empty) {
         Exit::Done
     } else {
         Exit::Changes
     })
+}
+
+async fn report<S: Source, K: Sink>(
+    route: &Route<S, K>,
+    owner: &Owner,
+) -> Result<Report, AdapterError> {
+    let plan = consul_sync_core::plan(&route.source, &route.target.sink, &route.sync).await?;
+    Ok(Report::new(&plan, owner.as_str(), &route.target))
 }

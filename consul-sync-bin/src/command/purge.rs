@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use consul_sync_consul::{Lock, LockState};
-use consul_sync_core::BatchReport;
+use consul_sync_core::{BatchReport, Owner, Sink};
 use tokio::sync::oneshot;
 
 use super::{print, within};
@@ -11,13 +11,14 @@ use crate::{
     chain::Chain,
     cluster,
     confirm::{Answer, ask},
+    direction::Direction,
     exit::Exit,
-    plan::{DELETES, Report, render},
+    plan::{Report, render_purge},
     settings::Settings,
-    wire,
+    wire::{self, Target},
 };
 
-/// Lists, asks, deletes.
+/// Lists, asks and deletes, in each direction that is on.
 ///
 /// # Errors
 /// What cannot be used, reached, read or asked.
@@ -27,59 +28,90 @@ pub(super) async fn purge(
     yes: bool,
     timeout: Duration,
 ) -> Result<Exit, String> {
-    let consul = wire::consul(&settings)?;
-    // With a name for the owner the cluster is not asked: it may be gone for good, which is a reason to purge.
-    let owner = if let Some(owner) = &settings.owner {
-        owner.clone()
-    } else {
-        let (kubernetes, _) = cluster::client(&settings.cluster)
-            .await
-            .map_err(name_the_owner)?;
-        within(timeout, wire::owner(&settings, &kubernetes))
-            .await
-            .map_err(name_the_owner)?
+    let options = Options {
+        unowned,
+        yes,
+        timeout,
     };
-    let lock = wire::lock(&settings, &owner)?;
-    let sink = wire::sink(&settings, &consul, owner.clone(), false, lock.as_ref());
-    let plan = within(timeout, consul_sync_core::purge_plan(&sink, unowned)).await?;
-    let report = Report::new(&plan, owner.as_str(), sink.node().as_str());
-    print(&render(&report, DELETES));
-    let count = plan.ops.len();
-    if count == 0 {
-        return Ok(Exit::Done);
+    // With a name for the owner the cluster is not asked: it may be gone for good, which is a reason to purge Consul.
+    let mut kubernetes = None;
+    if settings.to_k8s || settings.owner.is_none() {
+        let client = cluster::client(&settings.cluster).await;
+        kubernetes = Some(client.map_err(|error| name_the_owner(&settings, error))?.0);
     }
-    if !yes {
-        match ask(&format!("Delete {count} registrations?"))
-            .map_err(|error| format!("cannot ask: {error}"))?
-        {
-            Answer::Yes => {}
-            Answer::No => {
-                print("Nothing was deleted.\n");
-                return Ok(Exit::Failed);
-            }
-            Answer::Nobody => {
-                return Err("nobody is there to ask; --yes deletes without asking".to_owned());
+    let owner = match (&settings.owner, &kubernetes) {
+        (None, Some(client)) => within(timeout, wire::owner(&settings, client))
+            .await
+            .map_err(|error| name_the_owner(&settings, error))?,
+        (Some(owner), _) => owner.clone(),
+        (None, None) => return Err("no owner is known".to_owned()),
+    };
+    let mut done = true;
+    if settings.to_consul {
+        let lock = wire::lock(&settings, &owner, Direction::ToConsul)?;
+        let consul = wire::consul(&settings)?;
+        let target = wire::consul_target(&settings, &consul, &owner, false, lock);
+        done &= options.purge(&target, &owner).await?;
+    }
+    if let Some(client) = kubernetes.filter(|_| settings.to_k8s) {
+        let lock = wire::lock(&settings, &owner, Direction::ToK8s)?;
+        let target = wire::kubernetes_target(&settings, &client, &owner, lock)?;
+        done &= options.purge(&target, &owner).await?;
+    }
+    Ok(if done { Exit::Done } else { Exit::Failed })
+}
+
+/// How it is purged.
+#[derive(Clone, Copy, Debug)]
+struct Options {
+    unowned: bool,
+    yes: bool,
+    timeout: Duration,
+}
+
+impl Options {
+    /// Purges one target, and answers whether nothing is left of what was found.
+    async fn purge<K: Sink>(self, target: &Target<K>, owner: &Owner) -> Result<bool, String> {
+        let sink = &target.sink;
+        let plan = within(
+            self.timeout,
+            consul_sync_core::purge_plan(sink, self.unowned),
+        )
+        .await?;
+        let report = Report::new(&plan, owner.as_str(), target);
+        print(&render_purge(&report));
+        let count = plan.ops.len();
+        if count == 0 {
+            return Ok(true);
+        }
+        if !self.yes {
+            let question = format!("Delete {count} {}s?", target.direction.record());
+            match ask(&question).map_err(|error| format!("cannot ask: {error}"))? {
+                Answer::Yes => {}
+                Answer::No => {
+                    print("Nothing was deleted.\n");
+                    return Ok(false);
+                }
+                Answer::Nobody => {
+                    return Err("nobody is there to ask; --yes deletes without asking".to_owned());
+                }
             }
         }
-    }
-    let done = leading(
-        lock.as_ref(),
-        timeout,
-        consul_sync_core::carry_out(&sink, plan),
-    )
-    .await?
-    .map_err(|error| {
-        format!(
-            "{}; what was deleted before stays deleted, run purge again for the rest",
-            Chain(&error)
+        let done = leading(
+            target.lock.as_ref(),
+            self.timeout,
+            consul_sync_core::carry_out(sink, plan),
         )
-    })?;
-    print(&format!("{}\n", outcome(&done)));
-    Ok(if done.deleted == count {
-        Exit::Done
-    } else {
-        Exit::Failed
-    })
+        .await?
+        .map_err(|error| {
+            format!(
+                "{}; what was deleted before stays deleted, run purge again for the rest",
+                Chain(&error)
+            )
+        })?;
+        print(&format!("{}\n", outcome(&done)));
+        Ok(done.deleted == count)
+    }
 }
 
 /// Does something while the lock is held, where there is one.
@@ -117,7 +149,15 @@ async fn leading<T>(
     result
 }
 
-fn name_the_owner(error: String) -> String {
+/// What is in Kubernetes cannot be deleted without it.
+fn name_the_owner(settings: &Settings, error: String) -> String {
+    if settings.to_k8s {
+        return error;
+    }
+    with_owner(error)
+}
+
+fn with_owner(error: String) -> String {
     if error.contains("--owner") {
         return error;
     }
@@ -155,9 +195,9 @@ mod tests {
 
     #[test]
     fn a_cluster_that_is_gone_leads_to_the_flag() {
-        assert!(name_the_owner("no answer".to_owned()).ends_with("give its mark with --owner"));
+        assert!(with_owner("no answer".to_owned()).ends_with("give its mark with --owner"));
         assert_eq!(
-            name_the_owner("x, or name --owner".to_owned()),
+            with_owner("x, or name --owner".to_owned()),
             "x, or name --owner"
         );
     }

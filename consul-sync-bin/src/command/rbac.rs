@@ -1,34 +1,62 @@
 //! `rbac`: the least rights, as text to apply.
 
-use consul_sync_k8s::Rights;
+use std::fmt::Write;
 
-use crate::settings::Settings;
+use crate::{settings::Settings, wire};
 
 /// The manifests, or the rules of the ACL policy.
 pub(super) fn render(settings: &Settings, consul_policy: bool) -> String {
     if consul_policy {
         consul_rules(settings)
     } else {
-        Rights::needed(&settings.export, settings.owner.is_none()).to_yaml(&settings.subject)
+        wire::rights(settings).to_yaml(&settings.subject)
     }
 }
 
-/// Writing to our node, and to services of any name; and reading all nodes, since a token that is shown a part of
-/// the catalog cannot tell it from the whole.
+/// To Consul: writing to our node, and to services of any name; and reading all nodes, since a token that is shown a part of
+/// the catalog cannot tell it from the whole. To Kubernetes: reading all of it, for the same reason.
 fn consul_rules(settings: &Settings) -> String {
     let place = &settings.place;
     let node = place.node.as_ref().map_or("", |node| node.as_str());
-    let nodes = format!(
-        "node \"{node}\" {{ policy = \"write\" }}\nnode_prefix \"\" {{ policy = \"read\" }}\n"
-    );
+    let write = if settings.to_consul { "write" } else { "read" };
+    let own = format!("node \"{node}\" {{ policy = \"write\" }}\n");
+    let read = "node_prefix \"\" { policy = \"read\" }\n";
+    // The session of a lock stands on our node, which the lock registers where it is missing.
+    let nodes = if settings.to_consul || settings.lock.is_some() {
+        own + read
+    } else {
+        read.to_owned()
+    };
     let lock = lock_rules(settings, node);
-    let services = "service_prefix \"\" { policy = \"write\" }\n".to_owned();
-    let rules = match (&place.namespace, place.mirrored) {
-        (_, true) => nodes.clone() + &lock + &block("namespace_prefix", "", &(services + &nodes)),
-        (Some(namespace), false) => {
-            nodes.clone() + &lock + &block("namespace", namespace, &(services + &nodes))
-        }
-        (None, false) => nodes + &services + &lock,
+    let services = format!("service_prefix \"\" {{ policy = \"{write}\" }}\n");
+    let inner = services.clone() + &nodes;
+    let mut blocks = String::new();
+    match (&place.namespace, place.mirrored && settings.to_consul) {
+        (_, true) => blocks = block("namespace_prefix", "", &inner),
+        (Some(namespace), false) => blocks = block("namespace", namespace, &inner),
+        (None, false) => {}
+    }
+    // Others than the one that is written, where the lot of them is not there already.
+    let mut others: Vec<&str> = Vec::new();
+    if settings.to_k8s && !(place.mirrored && settings.to_consul) {
+        let named = settings.import.scopes().iter();
+        others.extend(named.filter_map(|scope| scope.namespace.as_deref()));
+        others.retain(|name| Some(*name) != place.namespace.as_deref());
+        others.sort_unstable();
+        others.dedup();
+    }
+    for name in &others {
+        let read =
+            "service_prefix \"\" { policy = \"read\" }\nnode_prefix \"\" { policy = \"read\" }\n";
+        let _ = write!(blocks, "{}", block("namespace", name, read));
+    }
+    let is_default = place.namespace.is_none() && !(place.mirrored && settings.to_consul);
+    let rules = if is_default && others.is_empty() {
+        nodes + &services + &lock
+    } else if is_default {
+        nodes + &services + &lock + &blocks
+    } else {
+        nodes + &lock + &blocks
     };
     match &settings.consul.partition {
         Some(partition) => block("partition", partition, &rules),
@@ -36,16 +64,33 @@ fn consul_rules(settings: &Settings) -> String {
     }
 }
 
-/// Holding the lock: its key, and sessions on our node. Without a name for the owner the key is not known here.
+/// Holding the locks: their keys, and sessions on our node. Without a name for the owner the keys are not known here.
 fn lock_rules(settings: &Settings, node: &str) -> String {
     let Some(lock) = &settings.lock else {
         return String::new();
     };
-    let key = match &settings.owner {
-        Some(owner) => format!("key \"{}/{owner}/leader\"", lock.prefix),
-        None => format!("key_prefix \"{}/\"", lock.prefix),
-    };
-    format!("{key} {{ policy = \"write\" }}\nsession \"{node}\" {{ policy = \"write\" }}\n")
+    let mut rules = String::new();
+    match &settings.owner {
+        Some(owner) => {
+            for direction in settings.directions() {
+                let name = wire::lock_name(direction);
+                // Writing to a string does not fail.
+                let _ = writeln!(
+                    rules,
+                    "key \"{}/{owner}/{name}\" {{ policy = \"write\" }}",
+                    lock.prefix
+                );
+            }
+        }
+        None => {
+            let _ = writeln!(
+                rules,
+                "key_prefix \"{}/\" {{ policy = \"write\" }}",
+                lock.prefix
+            );
+        }
+    }
+    rules + &format!("session \"{node}\" {{ policy = \"write\" }}\n")
 }
 
 fn block(kind: &str, name: &str, rules: &str) -> String {
@@ -93,6 +138,35 @@ mod tests {
         ]);
         assert!(
             text.contains("key \"x/y/a/leader\" { policy = \"write\" }\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_import_reads_all_and_writes_nothing() {
+        let alone = rules(&[("to-k8s", "true"), ("to-consul", "false")]);
+        assert_eq!(
+            alone,
+            "node_prefix \"\" { policy = \"read\" }\nservice_prefix \"\" { policy = \"read\" }\n"
+        );
+        let elected = rules(&[
+            ("to-k8s", "true"),
+            ("to-consul", "false"),
+            ("leader-election", "consul"),
+            ("owner", "a"),
+        ]);
+        assert!(
+            elected.contains("node \"k8s-sync\" { policy = \"write\" }")
+                && elected.contains("key \"consul-sync/a/leader-to-k8s\" { policy = \"write\" }")
+                && !elected.contains("a/leader\""),
+            "{elected}"
+        );
+        assert_eq!(rules(&[("to-k8s", "true")]), rules(&[]));
+        let text = rules(&[("to-k8s", "true"), ("import-namespaces", "shop")]);
+        assert!(
+            text.ends_with(
+                "namespace \"shop\" {\n  service_prefix \"\" { policy = \"read\" }\n  node_prefix \"\" { policy = \"read\" }\n}\n"
+            ),
             "{text}"
         );
     }

@@ -1,41 +1,42 @@
-//! `run`: keep Consul as the cluster wants it, until a signal comes.
+//! `run`: keep Consul as the cluster wants it, or the cluster as Consul does, until a signal comes.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    sync::Arc,
     time::Duration,
 };
 
-use consul_sync_consul::{ConsulSink, Lock};
-use consul_sync_core::{AdapterError, Driver};
+use consul_sync_consul::{ConsulSink, ConsulSource};
+use consul_sync_core::{AdapterError, Owner, Sink, Source};
+use consul_sync_k8s::KubeSink;
 use tokio::{
     pin, select,
-    sync::{oneshot, watch},
+    sync::watch,
     time::{sleep, timeout},
 };
-use tracing::{debug, info, warn};
+use tracing::{Instrument, debug, info, warn};
 
 use crate::{
     admin::Admin,
     chain::Chain,
+    direction::Direction,
     exit::Exit,
     heartbeat::Heartbeat,
     log::LevelControl,
-    metrics::Metrics,
-    narrate::Narrator,
-    observe::Reporter,
+    metrics::{Counters, Metrics},
+    running::Running,
     settings::Settings,
     signal::Signals,
     stage::{Engine, Stage},
+    tell::Teller,
     wire::{self, Clients},
 };
 
 /// What the batch under way may take after a signal, so that the whole stop stays within 5 s.
 const GRACE: Duration = Duration::from_secs(4);
-/// Pauses between tries to get what is needed before the engine can start.
+/// Pauses between tries to get what is needed before the engines can start.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// What is waited for before the engine can start.
+/// What is waited for before the engines can start.
 const IDENTITY: &str = "cluster_identity";
 const CONSUL_VERSION: &str = "consul_version";
 
@@ -52,7 +53,9 @@ pub(super) async fn run(settings: Settings, level: LevelControl) -> Result<Exit,
         waits_for: IDENTITY,
         error: None,
     });
-    let (metrics, counters) = Metrics::new(env!("CARGO_PKG_VERSION"), stage_seen.clone());
+    let directions = settings.directions();
+    let (metrics, counters) =
+        Metrics::new(env!("CARGO_PKG_VERSION"), stage_seen.clone(), &directions);
     if let Some(address) = settings.listen {
         let listener = bind(address).map_err(|error| format!("--listen {address}: {error}"))?;
         let address = listener.local_addr().unwrap_or(address);
@@ -68,17 +71,8 @@ pub(super) async fn run(settings: Settings, level: LevelControl) -> Result<Exit,
         info!(%address, "admin server listens");
     }
 
-    let (stop, stopped) = oneshot::channel::<()>();
-    let narrator = Arc::new(Narrator::default());
-    let work = work(
-        &settings,
-        &clients,
-        &stage,
-        heartbeat,
-        Reporter::new(counters, Arc::clone(&narrator)),
-        &narrator,
-        stopped,
-    );
+    let (stop, stopped) = watch::channel(false);
+    let work = work(&settings, &clients, &stage, heartbeat, &counters, stopped);
     pin!(work);
     let signal = select! {
         ended = &mut work => return ended.and(Err("the engine ended by itself".to_owned())),
@@ -86,11 +80,11 @@ pub(super) async fn run(settings: Settings, level: LevelControl) -> Result<Exit,
     };
     info!(
         signal,
-        "stopping after the batch under way; nothing is deregistered"
+        "stopping after the batch under way; nothing is deregistered or deleted"
     );
     stage.send_replace(Stage::Stopping);
     // Fails only when nobody waits any more, and then the work is done.
-    let _ = stop.send(());
+    let _ = stop.send(true);
     select! {
         ended = timeout(GRACE, work) => if let Ok(ended) = ended {
             ended?;
@@ -108,9 +102,8 @@ async fn work(
     clients: &Clients,
     stage: &watch::Sender<Stage>,
     heartbeat: Heartbeat,
-    reporter: Reporter,
-    narrator: &Narrator,
-    mut stopped: oneshot::Receiver<()>,
+    counters: &Counters,
+    stopped: watch::Receiver<bool>,
 ) -> Result<(), String> {
     let needed = async {
         let owner = persist(
@@ -120,72 +113,95 @@ async fn work(
             || wire::owner(settings, &clients.kubernetes),
         );
         let owner = owner.await;
-        let named_ports = persist(
-            stage,
-            CONSUL_VERSION,
-            "cannot read Consul's version",
-            || wire::named_ports(settings, &clients.consul),
-        );
-        (owner, named_ports.await)
+        // Asked once, and only for what is written to Consul.
+        let named_ports = if settings.to_consul {
+            persist(
+                stage,
+                CONSUL_VERSION,
+                "cannot read Consul's version",
+                || wire::named_ports(settings, &clients.consul),
+            )
+            .await
+        } else {
+            false
+        };
+        (owner, named_ports)
     };
     let (owner, named_ports) = select! {
         needed = needed => needed,
         () = heartbeat.clone().run() => return Ok(()),
-        _ = &mut stopped => return Ok(()),
+        () = until_stopped(stopped.clone()) => return Ok(()),
     };
-    let source = wire::source(settings, &clients.kubernetes);
-    let lock = wire::lock(settings, &owner)?;
-    let sink = wire::sink(
-        settings,
-        &clients.consul,
-        owner.clone(),
-        named_ports,
-        lock.as_ref(),
-    );
     info!(
         %owner,
         kubernetes = %clients.kubernetes_server,
         consul = %clients.consul.servers(),
-        node = %sink.node(),
-        "synchronising"
+        "servers"
     );
-    let leftovers = tell_of_leftovers(sink.clone());
-    let mut driver = Driver::new(source, sink)
-        .settings(settings.sync.clone())
-        .observer(Arc::new(reporter));
-    if let Some(lock) = &lock {
-        driver = driver.gate(lock.gate());
+    let mut engines = Vec::new();
+    let mut looking = None;
+    let mut export = None;
+    if settings.to_consul {
+        let lock = wire::lock(settings, &owner, Direction::ToConsul)?;
+        let target = wire::consul_target(settings, &clients.consul, &owner, named_ports, lock);
+        looking = Some(tell_of_leftovers(target.sink.clone()));
+        let route = wire::to_consul(settings, clients, target);
+        let (running, engine) = Running::new(route, counters, None);
+        engines.push(engine);
+        export = Some(running);
     }
-    let control = driver.control();
-    stage.send_replace(Stage::Running(Engine {
-        status: driver.status(),
-        release: Arc::new(move |seen| control.release_brake(seen)),
-        lock: lock.as_ref().map(Lock::state),
-    }));
-    let telling = narrator.follow(driver.status(), heartbeat);
-    let stopped = async {
-        // A sender that is gone stands for a signal, too.
-        let _ = stopped.await;
-    };
-    let (writing, no_more_writes) = oneshot::channel::<()>();
-    let driving = async {
-        driver.run(stopped).await;
-        drop(writing);
-    };
-    let electing = async {
-        if let Some(lock) = &lock {
-            // The next one may lead when the last batch is answered.
-            let handing_over = async {
-                let _ = no_more_writes.await;
-            };
-            lock.run(handing_over).await;
-        }
-    };
-    // The narration ends with the driver, whose status it follows. Nobody waits for the look at what is left behind.
-    let looking = tokio::spawn(leftovers);
-    tokio::join!(driving, electing, telling);
-    looking.abort();
+    let mut telling = None;
+    let mut import = None;
+    if settings.to_k8s {
+        let (running, engine, teller) = importing(settings, clients, &owner, counters)?;
+        engines.push(engine);
+        telling = Some(teller);
+        import = Some(running);
+    }
+    stage.send_replace(Stage::Running(engines));
+    // Nobody waits for what is told beside the work.
+    let looking =
+        looking.map(|looking| tokio::spawn(looking.instrument(Direction::ToConsul.span())));
+    let telling =
+        telling.map(|teller| tokio::spawn(teller.run().instrument(Direction::ToK8s.span())));
+    tokio::join!(
+        run_if_on(export, heartbeat.clone(), stopped.clone()),
+        run_if_on(import, heartbeat, stopped),
+    );
+    for task in [looking, telling].into_iter().flatten() {
+        task.abort();
+    }
     Ok(())
+}
+
+/// The direction from Consul to Kubernetes, with who tells of what is in its way.
+fn importing(
+    settings: &Settings,
+    clients: &Clients,
+    owner: &Owner,
+    counters: &Counters,
+) -> Result<(Running<ConsulSource, KubeSink>, Engine, Teller), String> {
+    let lock = wire::lock(settings, owner, Direction::ToK8s)?;
+    let target = wire::kubernetes_target(settings, &clients.kubernetes, owner, lock)?;
+    let (teller, in_the_way) = Teller::new(target.sink.clone());
+    let route = wire::to_k8s(settings, clients, target)?;
+    let (running, engine) = Running::new(route, counters, Some(in_the_way));
+    Ok((running, engine, teller))
+}
+
+async fn run_if_on<S: Source, K: Sink>(
+    running: Option<Running<S, K>>,
+    heartbeat: Heartbeat,
+    stopped: watch::Receiver<bool>,
+) {
+    if let Some(running) = running {
+        running.run(heartbeat, until_stopped(stopped)).await;
+    }
+}
+
+/// A sender that is gone stands for a signal, too.
+async fn until_stopped(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|is_stopped| *is_stopped).await;
 }
 
 /// Tells once of registrations that nobody looks after, if the node or the owner had another name before.
@@ -202,7 +218,7 @@ async fn tell_of_leftovers(sink: ConsulSink) {
     }
 }
 
-/// Something that is needed before the engine can start, for as long as it takes to get it.
+/// Something that is needed before the engines can start, for as long as it takes to get it.
 async fn persist<T, F: Future<Output = Result<T, AdapterError>>>(
     stage: &watch::Sender<Stage>,
     waits_for: &'static str,

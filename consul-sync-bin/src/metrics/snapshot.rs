@@ -1,11 +1,12 @@
-//! The engine's status as gauges, read when somebody scrapes.
+//! The engines' status as gauges, read when somebody scrapes.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use consul_sync_core::{Pending, Reason, Side, SyncStatus};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType};
 use tokio::sync::watch;
 
+use super::DIRECTION;
 use crate::stage::Stage;
 
 /// Reads the stage at each scrape, so that nothing has to keep gauges up to date.
@@ -14,7 +15,17 @@ pub(super) struct Snapshot {
     stage: watch::Receiver<Stage>,
 }
 
-struct Gauges<'a>(DescriptorEncoder<'a>);
+/// One engine at one moment.
+struct Seen {
+    direction: &'static str,
+    is_leading: bool,
+    status: SyncStatus,
+}
+
+struct Gauges<'a> {
+    encoder: DescriptorEncoder<'a>,
+    engines: Vec<Seen>,
+}
 
 type Label = (&'static str, &'static str);
 
@@ -26,138 +37,198 @@ impl Snapshot {
 
 impl Collector for Snapshot {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let (status, leading) = {
-            let stage = self.stage.borrow();
-            (stage.status(), stage.is_leading())
+        let seen = |engine: &crate::stage::Engine| Seen {
+            direction: engine.direction.as_str(),
+            is_leading: engine.is_leading(),
+            status: engine.status.borrow().clone(),
         };
-        let mut gauges = Gauges(encoder);
-        let ready = status.as_ref().is_some_and(SyncStatus::is_ready);
-        gauges.one(
-            "ready",
-            "Whether both sides were listed once",
-            u64::from(ready),
-        )?;
-        // Without an engine nothing is known, and a zero would be a claim.
-        let Some(status) = status else { return Ok(()) };
-        gauges.one(
-            "leading",
-            "Whether this process may write: one that takes part in no election always may",
-            u64::from(leading),
-        )?;
-        gauges.status(&status)
+        let engines = self.stage.borrow().engines().iter().map(seen).collect();
+        Gauges { encoder, engines }.write()
     }
 }
 
 impl Gauges<'_> {
-    fn status(&mut self, status: &SyncStatus) -> fmt::Result {
+    fn write(mut self) -> fmt::Result {
+        let ready = self.engines.iter().all(|seen| seen.status.is_ready());
+        let ready = u64::from(ready && !self.engines.is_empty());
+        self.encoder
+            .encode_descriptor(
+                "ready",
+                &sentence("Whether both sides of every direction that runs were listed once"),
+                None,
+                MetricType::Gauge,
+            )?
+            .encode_gauge(&ready)?;
+        // Without an engine nothing is known, and a zero would be a claim.
+        if self.engines.is_empty() {
+            return Ok(());
+        }
         self.one(
+            "leading",
+            "Whether this process may write: one that takes part in no election always may",
+            |seen| usize::from(seen.is_leading),
+        )?;
+        self.work()?;
+        self.brake()?;
+        self.sides()?;
+        self.lag()
+    }
+
+    fn work(&mut self) -> fmt::Result {
+        self.status(
             "services",
             "Services that the source wants known",
-            status.services,
+            |status| status.services,
         )?;
         self.family(
             "records",
             "Records in the sink, by whose they are",
             "standing",
-            &[
-                ("owned", status.owned),
-                ("orphan", status.orphans),
-                ("foreign", status.foreign),
-            ],
+            |status| {
+                vec![
+                    ("owned", status.owned),
+                    ("orphan", status.orphans),
+                    ("foreign", status.foreign),
+                ]
+            },
         )?;
-        self.one(
+        self.status(
             "pending_slots",
             "Names that wait for a comparison, a write, its answer or a read",
-            status.pending_slots,
+            |status| status.pending_slots,
         )?;
-        self.one(
+        self.status(
             "in_flight_operations",
             "Operations that were handed out and not answered",
-            status.in_flight,
+            |status| status.in_flight,
         )?;
-        self.one(
+        self.status(
             "blocked_records",
             "Records that are wanted where somebody else's stand",
-            status.blocked,
+            |status| status.blocked,
         )?;
-        self.one(
+        self.status(
             "quarantined_records",
             "Records that the sink refused and that wait to be tried again",
-            status.quarantined,
+            |status| status.quarantined,
         )?;
-        let rejected = Reason::ALL.map(|reason| {
-            (
-                reason.as_str(),
-                status.rejected.get(&reason).copied().unwrap_or(0),
-            )
-        });
         self.family(
             "rejected_services",
             "Services that cannot be used, by reason",
             "reason",
-            &rejected,
-        )?;
-        self.one(
-            "brake_engaged",
-            "Whether deletes are stopped",
-            u64::from(status.brake.engaged),
-        )?;
-        self.one(
+            |status| {
+                let count = |reason| status.rejected.get(&reason).copied().unwrap_or(0);
+                Reason::ALL
+                    .map(|reason| (reason.as_str(), count(reason)))
+                    .to_vec()
+            },
+        )
+    }
+
+    fn brake(&mut self) -> fmt::Result {
+        self.status("brake_engaged", "Whether deletes are stopped", |status| {
+            usize::from(status.brake.engaged)
+        })?;
+        self.status(
             "brake_held_deletes",
             "Deletes that are wanted and held back",
-            status.brake.held_deletes,
+            |status| status.brake.held_deletes,
         )?;
-        self.one(
+        self.status(
             "brake_least_records",
             "The fewest owned records that may remain without a person's word",
-            status.brake.least,
-        )?;
-        let sides = [(Side::Source, &status.source), (Side::Sink, &status.sink)];
-        let complete = sides.map(|(side, known)| (side.as_str(), usize::from(known.complete)));
+            |status| status.brake.least,
+        )
+    }
+
+    fn sides(&mut self) -> fmt::Result {
+        let sides = |status: &SyncStatus| {
+            [
+                (Side::Source.as_str(), status.source.clone()),
+                (Side::Sink.as_str(), status.sink.clone()),
+            ]
+        };
         self.family(
             "side_complete",
             "Whether what is known of a side is complete: deletes need both",
             "side",
-            &complete,
+            |status| {
+                sides(status)
+                    .map(|(side, known)| (side, usize::from(known.complete)))
+                    .to_vec()
+            },
         )?;
-        let failing =
-            sides.map(|(side, known)| (side.as_str(), usize::from(known.error.is_some())));
         self.family(
             "side_failing",
             "Whether the last thing heard of a side was an error",
             "side",
-            &failing,
+            |status| {
+                sides(status)
+                    .map(|(side, known)| (side, usize::from(known.error.is_some())))
+                    .to_vec()
+            },
         )?;
-        let pending = status.pending();
-        let pending = [
-            Pending::SourceListing,
-            Pending::SinkListing,
-            Pending::Slots,
-            Pending::Brake,
-        ]
-        .map(|what| (what.as_str(), usize::from(pending.contains(&what))));
-        self.family("pending", "What is not done yet, by name", "what", &pending)?;
-        if let Some(lag) = status.last_lag {
-            self.seconds(
-                "last_lag_seconds",
-                "From the last change of the source to its being written",
-                lag,
-            )?;
+        self.family(
+            "pending",
+            "What is not done yet, by name",
+            "what",
+            |status| {
+                let pending = status.pending();
+                [
+                    Pending::SourceListing,
+                    Pending::SinkListing,
+                    Pending::Slots,
+                    Pending::Brake,
+                ]
+                .map(|what| (what.as_str(), usize::from(pending.contains(&what))))
+                .to_vec()
+            },
+        )
+    }
+
+    fn lag(&mut self) -> fmt::Result {
+        let known = self.engines.iter().filter_map(|seen| {
+            let lag = seen.status.last_lag?;
+            Some((seen.direction, lag))
+        });
+        let known: Vec<_> = known.collect();
+        if known.is_empty() {
+            return Ok(());
+        }
+        let mut family = self.encoder.encode_descriptor(
+            "last_lag_seconds",
+            &sentence("From the last change of the source to its being written"),
+            None,
+            MetricType::Gauge,
+        )?;
+        for (direction, lag) in known {
+            let labels: [Label; 1] = [(DIRECTION, direction)];
+            family
+                .encode_family(&labels)?
+                .encode_gauge(&lag.as_secs_f64())?;
         }
         Ok(())
     }
 
-    fn one(&mut self, name: &str, help: &str, value: impl TryInto<u64>) -> fmt::Result {
-        let value = value.try_into().unwrap_or(u64::MAX);
-        self.0
-            .encode_descriptor(name, &sentence(help), None, MetricType::Gauge)?
-            .encode_gauge(&value)
+    /// One number of each engine's status.
+    fn status(
+        &mut self,
+        name: &str,
+        help: &str,
+        value: impl Fn(&SyncStatus) -> usize,
+    ) -> fmt::Result {
+        self.one(name, help, |seen| value(&seen.status))
     }
 
-    fn seconds(&mut self, name: &str, help: &str, value: Duration) -> fmt::Result {
-        self.0
-            .encode_descriptor(name, &sentence(help), None, MetricType::Gauge)?
-            .encode_gauge(&value.as_secs_f64())
+    fn one(&mut self, name: &str, help: &str, value: impl Fn(&Seen) -> usize) -> fmt::Result {
+        let mut family =
+            self.encoder
+                .encode_descriptor(name, &sentence(help), None, MetricType::Gauge)?;
+        for seen in &self.engines {
+            let labels: [Label; 1] = [(DIRECTION, seen.direction)];
+            family.encode_family(&labels)?.encode_gauge(&value(seen))?;
+        }
+        Ok(())
     }
 
     fn family(
@@ -165,14 +236,16 @@ impl Gauges<'_> {
         name: &str,
         help: &str,
         label: &'static str,
-        values: &[(&'static str, usize)],
+        values: impl Fn(&SyncStatus) -> Vec<(&'static str, usize)>,
     ) -> fmt::Result {
         let mut family =
-            self.0
+            self.encoder
                 .encode_descriptor(name, &sentence(help), None, MetricType::Gauge)?;
-        for (value, count) in values {
-            let labels: [Label; 1] = [(label, value)];
-            family.encode_family(&labels)?.encode_gauge(count)?;
+        for seen in &self.engines {
+            for (value, count) in values(&seen.status) {
+                let labels: [Label; 2] = [(DIRECTION, seen.direction), (label, value)];
+                family.encode_family(&labels)?.encode_gauge(&count)?;
+            }
         }
         Ok(())
     }

@@ -38,12 +38,17 @@ fn busy() -> SyncStatus {
 }
 
 fn running(status: SyncStatus) -> watch::Receiver<Stage> {
-    let engine = Engine {
+    let engine = |direction, status| Engine {
+        direction,
         status: watch::channel(status).1,
         release: Arc::new(|_| {}),
         lock: None,
     };
-    watch::channel(Stage::Running(engine)).1
+    let engines = vec![
+        engine(Direction::ToConsul, status),
+        engine(Direction::ToK8s, SyncStatus::default()),
+    ];
+    watch::channel(Stage::Running(engines)).1
 }
 
 /// Without what differs from run to run: the process's own numbers, and the order of a counter's series.
@@ -62,18 +67,22 @@ fn ours(metrics: &Metrics) -> String {
 
 #[test]
 fn a_busy_engine() {
-    let (metrics, counters) = Metrics::new("1.2.3", running(busy()));
-    counters.applied(&BatchReport {
-        created: 3,
-        updated: 2,
-        adopted: 1,
-        deleted: 4,
-        stale: 1,
-        took: Duration::from_millis(3),
-        lag: Duration::from_millis(12),
-        ..BatchReport::default()
-    });
+    let (metrics, counters) = Metrics::new("1.2.3", running(busy()), &Direction::ALL);
+    counters.applied(
+        Direction::ToConsul,
+        &BatchReport {
+            created: 3,
+            updated: 2,
+            adopted: 1,
+            deleted: 4,
+            stale: 1,
+            took: Duration::from_millis(3),
+            lag: Duration::from_millis(12),
+            ..BatchReport::default()
+        },
+    );
     counters.error(
+        Direction::ToConsul,
         Side::Sink,
         &AdapterError::new(ErrorKind::Timeout, "no answer"),
     );
@@ -86,44 +95,50 @@ fn before_the_engine_runs_nothing_is_claimed_about_it() {
         waits_for: "cluster_identity",
         error: None,
     };
-    let (metrics, _) = Metrics::new("1.2.3", watch::channel(stage).1);
+    let (metrics, _) = Metrics::new("1.2.3", watch::channel(stage).1, &[Direction::ToConsul]);
     let text = ours(&metrics);
     assert!(text.contains("consul_sync_ready 0"), "{text}");
     assert!(
-        !text.contains("consul_sync_services") && !text.contains("consul_sync_records"),
+        !text.contains("to_k8s")
+            && !text.contains("consul_sync_services")
+            && !text.contains("consul_sync_records"),
         "{text}"
     );
     assert!(
-        text.contains("consul_sync_writes_total{verb=\"delete\"} 0"),
+        text.contains("consul_sync_writes_total{direction=\"to_consul\",verb=\"delete\"} 0"),
         "{text}"
     );
 }
 
 #[test]
 fn the_text_ends_as_open_metrics_text_must() {
-    let (metrics, _) = Metrics::new("1.2.3", running(busy()));
+    let (metrics, _) = Metrics::new("1.2.3", running(busy()), &Direction::ALL);
     assert!(metrics.text().unwrap().ends_with("# EOF\n"));
 }
 
 #[test]
 fn the_number_of_series_does_not_depend_on_what_happens() {
-    let (metrics, counters) = Metrics::new("1.2.3", running(busy()));
+    let (metrics, counters) = Metrics::new("1.2.3", running(busy()), &Direction::ALL);
     let before = ours(&metrics).lines().count();
     for kind in ErrorKind::ALL {
         for side in [Side::Source, Side::Sink] {
             counters.error(
+                Direction::ToConsul,
                 side,
                 &AdapterError::new(kind, format!("{kind} of {}", side.as_str())),
             );
         }
     }
-    counters.applied(&BatchReport {
-        created: 1,
-        unknown: 1,
-        refused: 1,
-        skipped: 1,
-        ..BatchReport::default()
-    });
+    counters.applied(
+        Direction::ToConsul,
+        &BatchReport {
+            created: 1,
+            unknown: 1,
+            refused: 1,
+            skipped: 1,
+            ..BatchReport::default()
+        },
+    );
     let text = ours(&metrics);
     assert_eq!(text.lines().count(), before, "{text}");
     assert!(!text.contains("secret-looking"), "{text}");

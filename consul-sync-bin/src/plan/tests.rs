@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{text::Wording, *};
+use super::*;
 
 fn change(field: &'static str, before: Option<&str>, after: Option<&str>) -> FieldChange {
     FieldChange {
@@ -32,8 +32,10 @@ fn names(count: usize) -> Vec<Named> {
 fn nothing() -> Report {
     Report {
         format: 1,
+        direction: Direction::ToConsul,
         owner: "4f3c2b1a".to_owned(),
-        node: "k8s-sync".to_owned(),
+        place: "node k8s-sync".to_owned(),
+        node: Some("k8s-sync".to_owned()),
         summary: Summary::default(),
         unchanged: 0,
         services: Vec::new(),
@@ -109,29 +111,53 @@ fn everything() -> Report {
     }
 }
 
-fn plain(report: &Report, wording: Wording) -> String {
-    anstream::adapter::strip_str(&render(report, wording)).to_string()
+fn plain(report: &Report) -> String {
+    anstream::adapter::strip_str(&render_plan(report)).to_string()
 }
 
 #[test]
 fn everything_that_a_plan_can_hold() {
-    insta::assert_snapshot!(plain(&everything(), PLAN));
+    insta::assert_snapshot!(plain(&everything()));
 }
 
 #[test]
 fn colours_stand_for_what_is_done() {
-    insta::assert_snapshot!(render(&everything(), PLAN).replace('\u{1b}', "ESC"));
+    insta::assert_snapshot!(render_plan(&everything()).replace('\u{1b}', "ESC"));
 }
 
 #[test]
 fn nothing_to_do_is_said_in_words() {
-    insta::assert_snapshot!(plain(
-        &Report {
-            unchanged: 3,
-            ..nothing()
-        },
-        PLAN
-    ));
+    insta::assert_snapshot!(plain(&Report {
+        unchanged: 3,
+        ..nothing()
+    }));
+}
+
+#[test]
+fn what_goes_to_kubernetes_is_told_as_such() {
+    let report = Report {
+        direction: Direction::ToK8s,
+        place: "namespace default".to_owned(),
+        node: None,
+        ..nothing()
+    };
+    let text = plain(&report);
+    assert!(
+        text.starts_with("What consul-sync run would do in namespace default as owner 4f3c2b1a:\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("No changes: the cluster is as the catalog wants it."),
+        "{text}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+    assert_eq!(json["direction"], "to_k8s");
+    assert!(json["node"].is_null(), "{json}");
+    let blocked = Report {
+        blocked: names(1),
+        ..report
+    };
+    assert!(plain(&blocked).contains("somebody else's object has the name"));
 }
 
 #[test]
@@ -154,18 +180,15 @@ fn a_purge_lists_what_it_deletes() {
         }],
         ..nothing()
     };
-    insta::assert_snapshot!(plain(&report, DELETES));
+    insta::assert_snapshot!(anstream::adapter::strip_str(&render_purge(&report)).to_string());
 }
 
 #[test]
 fn a_long_list_of_names_is_cut_and_counted() {
-    let text = plain(
-        &Report {
-            orphans: names(25),
-            ..nothing()
-        },
-        PLAN,
-    );
+    let text = plain(&Report {
+        orphans: names(25),
+        ..nothing()
+    });
     assert!(
         text.contains("Orphans: 25 (") && text.contains("  and 5 more\n"),
         "{text}"
@@ -175,16 +198,13 @@ fn a_long_list_of_names_is_cut_and_counted() {
 
 #[test]
 fn a_name_cannot_move_the_cursor() {
-    let text = render(
-        &Report {
-            orphans: vec![Named {
-                service: "a\u{1b}[2J".to_owned(),
-                id: "b\nPlan: 0".to_owned(),
-            }],
-            ..nothing()
-        },
-        PLAN,
-    );
+    let text = render_plan(&Report {
+        orphans: vec![Named {
+            service: "a\u{1b}[2J".to_owned(),
+            id: "b\nPlan: 0".to_owned(),
+        }],
+        ..nothing()
+    });
     assert!(text.contains("a\\u{1b}[2J b\\nPlan: 0"), "{text}");
 }
 

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use consul_sync_core::FieldChange;
 
 use super::{Named, Operation, Report};
+use crate::direction::Direction;
 
 const CREATE: Style = AnsiColor::Green.on_default();
 const UPDATE: Style = AnsiColor::Yellow.on_default();
@@ -16,48 +17,75 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 /// Names of things that are listed in full; more than these are counted.
 const LISTED: usize = 20;
 
-/// How a plan is introduced and summed up.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wording {
-    /// Before the owner and the node.
-    title: &'static str,
-    /// When there is nothing to do.
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To show what `run` would do.
+    Run,
+    /// To be carried out by `purge`: it only deletes.
+    Purge,
+}
+
+/// What differs between the directions in words.
+struct Words {
     nothing: &'static str,
-    /// Before the numbers.
-    summary: &'static str,
-    /// Whether the other numbers are always zero.
-    only_deletes: bool,
+    rejected: &'static str,
+    blocked: &'static str,
 }
 
 /// What `run` would do.
-pub(crate) const PLAN: Wording = Wording {
-    title: "What consul-sync run would do",
-    nothing: "No changes: the catalog is as the cluster wants it.",
-    summary: "Plan",
-    only_deletes: false,
-};
+pub(crate) fn render_plan(report: &Report) -> String {
+    render(report, Purpose::Run)
+}
 
 /// What `purge` is about to do.
-pub(crate) const DELETES: Wording = Wording {
-    title: "What consul-sync purge deletes",
-    nothing: "Nothing to delete.",
-    summary: "Purge",
-    only_deletes: true,
-};
+pub(crate) fn render_purge(report: &Report) -> String {
+    render(report, Purpose::Purge)
+}
+
+impl Words {
+    fn of(direction: Direction) -> Self {
+        match direction {
+            Direction::ToConsul => Self {
+                nothing: "No changes: the catalog is as the cluster wants it.",
+                rejected: "what was registered of them stays",
+                blocked: "somebody else's registration has the ID, and is left alone",
+            },
+            Direction::ToK8s => Self {
+                nothing: "No changes: the cluster is as the catalog wants it.",
+                rejected: "what was written of them stays",
+                blocked: "somebody else's object has the name, and is left alone",
+            },
+        }
+    }
+}
 
 /// The text, with escape codes that the terminal's writer strips where they do not belong.
-pub(crate) fn render(report: &Report, wording: Wording) -> String {
+fn render(report: &Report, purpose: Purpose) -> String {
     let mut out = String::new();
     // Writing to a string does not fail.
-    let _ = write_all(&mut out, report, wording);
+    let _ = write_all(&mut out, report, purpose);
     out
 }
 
-fn write_all(out: &mut String, report: &Report, wording: Wording) -> std::fmt::Result {
+fn write_all(out: &mut String, report: &Report, purpose: Purpose) -> std::fmt::Result {
+    let words = Words::of(report.direction);
+    let (title, nothing, summary) = match purpose {
+        Purpose::Run => ("What consul-sync run would do", words.nothing, "Plan"),
+        Purpose::Purge => (
+            "What consul-sync purge deletes",
+            "Nothing to delete.",
+            "Purge",
+        ),
+    };
+    let preposition = match report.direction {
+        Direction::ToConsul => "on",
+        Direction::ToK8s => "in",
+    };
     writeln!(
         out,
-        "{} on node {} as owner {}:",
-        wording.title, report.node, report.owner
+        "{title} {preposition} {} as owner {}:",
+        report.place, report.owner
     )?;
     for service in &report.services {
         writeln!(out, "\n  {STRONG}{}{STRONG:#}", printable(&service.name))?;
@@ -66,17 +94,13 @@ fn write_all(out: &mut String, report: &Report, wording: Wording) -> std::fmt::R
         }
     }
     if !report.rejected.is_empty() {
-        writeln!(
-            out,
-            "\n{WARNING}Rejected{WARNING:#} (what was registered of them stays):"
-        )?;
+        writeln!(out, "\n{WARNING}Rejected{WARNING:#} ({}):", words.rejected)?;
         for rejected in &report.rejected {
             let (service, detail) = (printable(&rejected.service), printable(&rejected.detail));
             writeln!(out, "  {service}: {}: {detail}", rejected.reason)?;
         }
     }
-    let note = "somebody else's registration has the ID, and is left alone";
-    write_names(out, WARNING, "Blocked", note, &report.blocked)?;
+    write_names(out, WARNING, "Blocked", words.blocked, &report.blocked)?;
     let note =
         "nobody's mark is on them and no service wants them; see purge --unowned and --orphans";
     write_names(out, STRONG, "Orphans", note, &report.orphans)?;
@@ -89,14 +113,13 @@ fn write_all(out: &mut String, report: &Report, wording: Wording) -> std::fmt::R
     }
     out.push('\n');
     if report.is_empty() {
-        write!(out, "{}", wording.nothing)?;
+        write!(out, "{nothing}")?;
     } else {
-        let summary = if wording.only_deletes {
-            format!("{} to delete", report.summary.delete)
-        } else {
-            report.summary.to_string()
+        let numbers = match purpose {
+            Purpose::Run => report.summary.to_string(),
+            Purpose::Purge => format!("{} to delete", report.summary.delete),
         };
-        write!(out, "{STRONG}{}: {summary}.{STRONG:#}", wording.summary)?;
+        write!(out, "{STRONG}{summary}: {numbers}.{STRONG:#}")?;
     }
     if report.unchanged > 0 {
         write!(out, " {} unchanged.", report.unchanged)?;

@@ -53,7 +53,10 @@ fn an_election_is_off_by_default_and_has_no_lists_of_ports() {
     assert_eq!(read(&[], &[]).unwrap().lock, None);
     let settings = read(&[("leader-election", "consul")], &[]).unwrap();
     let owner = Owner::new("a").unwrap();
-    let lock = crate::wire::lock(&settings, &owner).unwrap().unwrap();
+    let lock = |direction| crate::wire::lock(&settings, &owner, direction);
+    let other = lock(Direction::ToK8s).unwrap().unwrap();
+    assert_eq!(other.key(), "consul-sync/a/leader-to-k8s");
+    let lock = lock(Direction::ToConsul).unwrap().unwrap();
     assert_eq!(lock.key(), "consul-sync/a/leader");
     let shown = format!("{:?}", consul_sync_consul::LockSettings::new(&owner));
     for same in ["ttl: 15s", "lock_delay: 0ns", "node: \"k8s-sync\""] {
@@ -71,6 +74,151 @@ fn an_election_is_off_by_default_and_has_no_lists_of_ports() {
         message.contains("--consul-ports") && message.contains("expected never"),
         "{message}"
     );
+}
+
+#[test]
+fn services_go_to_consul_by_default_and_at_least_one_way() {
+    let on = |flags| read(flags, &[]).unwrap().directions();
+    assert_eq!(on(&[]), [Direction::ToConsul]);
+    assert_eq!(on(&[("to-k8s", "true")]), Direction::ALL);
+    let other = [("to-k8s", "true"), ("to-consul", "false")];
+    assert_eq!(on(&other), [Direction::ToK8s]);
+    let error = read(&[("to-consul", "false")], &[]).unwrap_err();
+    assert!(
+        error.contains("--to-consul") && error.contains("--to-k8s"),
+        "{error}"
+    );
+}
+
+#[test]
+fn defaults_of_the_import_are_the_adapters_own() {
+    let settings = read(&[], &[]).unwrap();
+    let owner = Owner::new("a").unwrap();
+    assert_eq!(
+        format!("{:?}", settings.import.source(owner.clone())),
+        format!(
+            "{:?}",
+            consul_sync_consul::SourceSettings::new(owner.clone())
+        )
+    );
+    assert_eq!(
+        settings.import.sink(owner.clone()),
+        consul_sync_k8s::ImportSettings::new(owner)
+    );
+}
+
+#[test]
+fn every_switch_of_the_import_can_be_turned() {
+    use consul_sync_consul::NamePattern;
+    use consul_sync_k8s::Mode;
+
+    let settings = read(
+        &[
+            ("k8s-write-namespace", "shop"),
+            ("k8s-service-prefix", "c-"),
+            ("k8s-mode", "endpoints"),
+            ("k8s-mode-for", "db-*=headless,web=external-name"),
+            ("k8s-mode-by-meta", "false"),
+            ("k8s-mirror-namespaces", "true"),
+            ("k8s-mirror-prefix", "from-"),
+            ("k8s-meta-namespaces", "a,b"),
+            ("k8s-events", "false"),
+            ("consul-domain", "example.com"),
+            ("import-allow-names", "web,db-*"),
+            ("import-deny-names", "*-proxy"),
+            ("filter", "ServiceMeta.a == \"b,c\""),
+            ("import-instance-filter", "Node.Meta.zone == \"a\""),
+            ("import-required-tags", "public"),
+            ("import-refused-tags", "old,x"),
+            ("import-passing-only", "true"),
+            ("import-datacenters", "dc2,dc1"),
+            ("import-namespaces", "team"),
+            ("import-owners", "b"),
+            ("import-queries", "7"),
+            ("consul-wait", "30s"),
+            ("tag", "kube"),
+        ],
+        &[],
+    )
+    .unwrap();
+    let owner = Owner::new("a").unwrap();
+    let sink = settings.import.sink(owner.clone());
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let expected = consul_sync_k8s::ImportSettings {
+        owner: owner.clone(),
+        mode: Mode::Endpoints,
+        mode_rules: ["db-*=headless", "web=external-name"]
+            .map(|rule| rule.parse().unwrap())
+            .into(),
+        mode_by_meta: false,
+        prefix: "c-".to_owned(),
+        domain: "example.com".to_owned(),
+        namespace: "shop".to_owned(),
+        mirror_namespaces: Some("from-".to_owned()),
+        meta_namespaces: names(&["a", "b"]),
+        events: false,
+    };
+    assert_eq!(sink, expected);
+    let source = settings.import.source(owner);
+    let pattern = |text| NamePattern::new(text).unwrap();
+    assert_eq!(source.allow, [pattern("web"), pattern("db-*")]);
+    assert_eq!(source.deny, [pattern("*-proxy")]);
+    assert_eq!(source.filter.as_deref(), Some("ServiceMeta.a == \"b,c\""));
+    assert_eq!(
+        source.instance_filter.as_deref(),
+        Some("Node.Meta.zone == \"a\"")
+    );
+    assert_eq!(source.required_tags, ["public"]);
+    assert_eq!(source.refused_tags, ["old", "x"]);
+    assert!(source.passing_only);
+    let qualifiers: Vec<String> = source
+        .scopes
+        .iter()
+        .map(|scope| scope.qualifier())
+        .collect();
+    assert_eq!(qualifiers, ["team.dc1.dc", "team.dc2.dc"]);
+    assert_eq!(source.other_owners, [Owner::new("b").unwrap()].into());
+    assert_eq!((source.queries, source.wait.as_secs()), (7, 30));
+    assert_eq!(source.kubernetes_tag, "kube");
+}
+
+#[test]
+fn what_does_not_go_together_in_an_import_is_named() {
+    let endpoints = ("k8s-mode", "endpoints");
+    for (flags, name, words) in [
+        (
+            &[("import-required-tags", "a"), ("import-refused-tags", "A")][..],
+            "--import-refused-tags",
+            "no instance would fit",
+        ),
+        (
+            &[endpoints, ("import-peers", "east")],
+            "--import-peers",
+            "in full",
+        ),
+        (
+            &[("import-peers", "east"), ("import-allow-names", "web")],
+            "--import-peers",
+            "--k8s-mode",
+        ),
+        (
+            &[("import-datacenters", "dc2")],
+            "--import-datacenters",
+            "--k8s-mode",
+        ),
+    ] {
+        let error = read(flags, &[]).unwrap_err();
+        assert!(error.contains(name) && error.contains(words), "{error}");
+    }
+    let named = [
+        endpoints,
+        ("import-peers", "east"),
+        ("import-allow-names", "web"),
+    ];
+    let settings = read(&named, &[]).unwrap();
+    let scopes = settings.import.scopes().iter();
+    let qualifiers: Vec<String> = scopes.map(|scope| scope.qualifier()).collect();
+    assert_eq!(qualifiers, ["default", "default.east.peer"]);
 }
 
 #[test]

@@ -9,9 +9,12 @@
     reason = "a test's own helpers fail where they are"
 )]
 
+mod both;
 mod catalog;
 mod commands;
+mod crash;
 mod election;
+mod import;
 mod life;
 mod narrowed;
 #[path = "../support/objects.rs"]
@@ -19,6 +22,7 @@ mod objects;
 mod outage;
 #[path = "../support/program.rs"]
 mod program;
+mod registered;
 mod rights;
 mod servers;
 mod tenants;

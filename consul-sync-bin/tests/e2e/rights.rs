@@ -5,8 +5,11 @@ use http::Method;
 use rustix::process::Signal;
 
 use crate::{
+    both,
     catalog::Catalog,
+    import,
     program::{Program, run},
+    registered::{Cluster, Registered},
     servers::Servers,
     world::World,
 };
@@ -118,6 +121,51 @@ async fn printed_rights_of_an_election_are_enough() {
             everything_works(&servers, &arguments).await;
         }
     }
+}
+
+#[tokio::test]
+async fn printed_rights_of_an_import_are_enough() {
+    for version in [ConsulVersion::V1_21, ConsulVersion::V1_22] {
+        if let Some(servers) = with_printed_rights(version, &import::IMPORT).await {
+            let checked = run(&servers, &[&["check"], &import::IMPORT[..]].concat()).await;
+            assert_eq!(checked.code, Some(0), "{checked:?}");
+            import::each_mode_appears_follows_health_scales_and_goes(&servers).await;
+            let planned = run(&servers, &[&["plan"], &import::IMPORT[..]].concat()).await;
+            assert_eq!(planned.code, Some(0), "{planned:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn printed_rights_of_both_directions_are_enough() {
+    let arguments = [&["--leader-election=consul"], &both::BOTH[..]].concat();
+    if let Some(servers) = with_printed_rights(ConsulVersion::V1_22, &arguments).await {
+        let imported = Registered(&servers.consul);
+        imported.put("billing", &["10.2.0.1"]).await;
+        everything_works(&servers, &arguments).await;
+        let cluster = Cluster(&servers.kubernetes);
+        assert!(cluster.ours().await.is_empty(), "purged as well");
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_some_names_is_not_enough_to_import_and_check_says_so() {
+    let Some(mut servers) = with_printed_rights(ConsulVersion::V1_22, &import::IMPORT).await else {
+        return;
+    };
+    let (_, consul) = servers.as_real();
+    let rules =
+        "service_prefix \"web\" { policy = \"read\" } node_prefix \"\" { policy = \"read\" }";
+    servers.token = Some(consul.token(rules).await.unwrap());
+    let checked = run(&servers, &[&["check"], &import::IMPORT[..]].concat()).await;
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    assert!(
+        checked
+            .out
+            .contains("the token lacks service_prefix \"\" { policy = \"read\" }")
+            && checked.out.contains("rights on some names are not enough"),
+        "{checked:?}"
+    );
 }
 
 #[tokio::test]

@@ -110,11 +110,21 @@ impl Program {
         .await;
     }
 
-    /// One metric's value, as it is written.
+    /// One metric's value, as it is written: of services that go to Consul, where it is about a direction.
     pub(crate) async fn metric(&self, series: &str) -> Option<String> {
+        self.metric_of("to_consul", series).await
+    }
+
+    /// The same of a direction.
+    pub(crate) async fn metric_of(&self, direction: &str, series: &str) -> Option<String> {
+        let label = format!("direction=\"{direction}\"");
         let answer = self.admin().await.get("/metrics").await.unwrap();
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         text.lines().find_map(|line| {
+            // The label is left out of what is looked for.
+            let line =
+                line.replacen(&format!("{{{label}}}"), "", 1)
+                    .replacen(&format!("{label},"), "", 1);
             line.strip_prefix(series)?
                 .strip_prefix(' ')
                 .map(str::to_owned)

@@ -27,8 +27,10 @@ use crate::NodeName;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LockSettings {
-    /// What the key begins with; the owner and `leader` follow, so that every owner has a lock of its own.
+    /// What the key begins with; the owner and the name follow, so that every owner has locks of its own.
     pub prefix: String,
+    /// What the key ends with: what it is that has one writer, where an owner has several such things.
+    pub name: String,
     /// The identity whose writers exclude each other.
     pub owner: Owner,
     /// Who holds the lock, for the others to tell.
@@ -56,6 +58,7 @@ impl LockSettings {
         let node = crate::SinkSettings::new(owner.clone());
         Self {
             prefix: "consul-sync".into(),
+            name: "leader".into(),
             owner: owner.clone(),
             holder: Holder {
                 id: format!("{:016x}", RandomState::new().hash_one(0_u8)),
@@ -71,7 +74,8 @@ impl LockSettings {
 
     /// The key that is locked.
     pub fn key(&self) -> String {
-        format!("{}/{}/leader", self.prefix.trim_matches('/'), self.owner)
+        let prefix = self.prefix.trim_matches('/');
+        format!("{prefix}/{}/{}", self.owner, self.name)
     }
 
     /// How often the session is renewed.

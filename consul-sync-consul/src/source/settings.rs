@@ -76,7 +76,22 @@ impl SourceSettings {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), Error> {
+    /// Whether these settings go together.
+    ///
+    /// # Errors
+    /// [`Error::Settings`] that names the first thing that does not.
+    ///
+    /// ```
+    /// use consul_sync_consul::SourceSettings;
+    /// use consul_sync_core::Owner;
+    /// let mut settings = SourceSettings::new(Owner::new("cluster-a")?);
+    /// settings.required_tags = vec!["public".into()];
+    /// assert!(settings.check().is_ok());
+    /// settings.refused_tags = vec!["Public".into()];
+    /// assert!(settings.check().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check(&self) -> Result<(), Error> {
         let wrong = |problem: String| Err(Error::Settings(problem));
         if self.other_owners.contains(&self.owner) {
             return wrong(format!(
