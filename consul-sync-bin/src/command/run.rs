@@ -195,7 +195,8 @@ async fn run_if_on<S: Source, K: Sink>(
     stopped: watch::Receiver<bool>,
 ) {
     if let Some(running) = running {
-        running.run(heartbeat, until_stopped(stopped)).await;
+        // Large, and there are two of them in one task.
+        Box::pin(running.run(heartbeat, until_stopped(stopped))).await;
     }
 }
 

@@ -157,6 +157,7 @@ fn every_switch_of_the_import_can_be_turned() {
         mirror_namespaces: Some("from-".to_owned()),
         meta_namespaces: names(&["a", "b"]),
         events: false,
+        refused_networks: Vec::new(),
     };
     assert_eq!(sink, expected);
     let source = settings.import.source(owner);
@@ -174,7 +175,7 @@ fn every_switch_of_the_import_can_be_turned() {
     let qualifiers: Vec<String> = source
         .scopes
         .iter()
-        .map(|scope| scope.qualifier())
+        .map(consul_sync_consul::Scope::qualifier)
         .collect();
     assert_eq!(qualifiers, ["team.dc1.dc", "team.dc2.dc"]);
     assert_eq!(source.other_owners, [Owner::new("b").unwrap()].into());
@@ -217,7 +218,7 @@ fn what_does_not_go_together_in_an_import_is_named() {
     ];
     let settings = read(&named, &[]).unwrap();
     let scopes = settings.import.scopes().iter();
-    let qualifiers: Vec<String> = scopes.map(|scope| scope.qualifier()).collect();
+    let qualifiers: Vec<String> = scopes.map(consul_sync_consul::Scope::qualifier).collect();
     assert_eq!(qualifiers, ["default", "default.east.peer"]);
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use consul_sync_consul::{
-    Secret, TokenSource,
+    Secret, TokenSource, preflight_source,
     testing::{DefaultPolicy, FakeConsul, Right, Rules},
 };
 use consul_sync_core::ErrorKind;
@@ -129,6 +129,41 @@ async fn fault_c10_a_token_that_is_deleted_while_queries_are_held_takes_nothing_
         assert_eq!(
             (told.names(), told.count("web")),
             (vec!["db", "web"], Some(3))
+        );
+    }
+}
+
+#[tokio::test]
+async fn fault_c09_before_the_start_rights_on_some_names_are_told_to_be_too_few() {
+    let consul = guarded().await;
+    let some = Rules::new()
+        .node_prefix("", Right::Read)
+        .service_prefix("web", Right::Read);
+    for (rules, missing) in [
+        (reader(), None),
+        (some, Some("service_prefix")),
+        (
+            Rules::new().service_prefix("", Right::Read),
+            Some("node_prefix"),
+        ),
+    ] {
+        consul.put_token(TOKEN, rules);
+        let token = TokenSource::Value(Secret::new(TOKEN));
+        let source = source_with(&consul.url(), |c| c.token = token, |_| ());
+        let findings = preflight_source(&source).await;
+        let bad: Vec<_> = findings.iter().filter(|finding| !finding.good).collect();
+        let Some(missing) = missing else {
+            assert!(bad.is_empty() && findings.len() == 4, "{findings:?}");
+            continue;
+        };
+        assert_eq!(bad.len(), 1, "{findings:?}");
+        let rule = format!("{missing} \"\" {{ policy = \"read\" }}");
+        assert_eq!(bad[0].message, format!("the token lacks {rule}"));
+        let remedy = bad[0].remedy.as_deref().unwrap_or_default();
+        assert!(
+            remedy.starts_with(&format!("add to the token's policy: {rule}"))
+                && remedy.contains("rights on some names are not enough"),
+            "{remedy}"
         );
     }
 }
