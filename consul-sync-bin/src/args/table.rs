@@ -44,6 +44,7 @@ pub(crate) static ALL: &[&Row] = &[
     &import::MIRROR_NAMESPACES.row,
     &import::MIRROR_PREFIX.row,
     &import::META_NAMESPACES.row,
+    &import::REFUSED_NETWORKS.row,
     &import::EVENTS.row,
     &import::DOMAIN.row,
     &import::ALLOW_NAMES.row,

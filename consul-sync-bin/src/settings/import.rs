@@ -66,6 +66,7 @@ impl ImportSettings {
         let prefix = given.one(&import::MIRROR_PREFIX);
         sink.mirror_namespaces = given.one(&import::MIRROR_NAMESPACES).then_some(prefix);
         sink.meta_namespaces = given.many(&import::META_NAMESPACES).into_iter().collect();
+        sink.refused_networks = given.many(&import::REFUSED_NETWORKS);
         sink.events = given.one(&import::EVENTS);
         Self { source, sink }
     }

@@ -122,6 +122,7 @@ fn every_switch_of_the_import_can_be_turned() {
             ("k8s-mirror-namespaces", "true"),
             ("k8s-mirror-prefix", "from-"),
             ("k8s-meta-namespaces", "a,b"),
+            ("k8s-refused-networks", "10.96.0.0/12,fd00::/64"),
             ("k8s-events", "false"),
             ("consul-domain", "example.com"),
             ("import-allow-names", "web,db-*"),
@@ -157,7 +158,9 @@ fn every_switch_of_the_import_can_be_turned() {
         mirror_namespaces: Some("from-".to_owned()),
         meta_namespaces: names(&["a", "b"]),
         events: false,
-        refused_networks: Vec::new(),
+        refused_networks: ["10.96.0.0/12", "fd00::/64"]
+            .map(|network| network.parse().unwrap())
+            .into(),
     };
     assert_eq!(sink, expected);
     let source = settings.import.source(owner);

@@ -2,7 +2,7 @@
 
 use consul_sync_consul::NamePattern;
 use consul_sync_core::Owner;
-use consul_sync_k8s::{Mode, ModeRule};
+use consul_sync_k8s::{IpNet, Mode, ModeRule};
 
 use crate::args::{
     setting::{Section, Setting},
@@ -74,6 +74,16 @@ pub(crate) static META_NAMESPACES: Setting<String> =
             Section::Import,
             "Namespaces that a service may choose by its meta kubernetes-namespace.\nMay be given more than once or with \
              commas.",
+        );
+
+pub(crate) static REFUSED_NETWORKS: Setting<IpNet> =
+    Setting::many("k8s-refused-networks", "CIDR", import::network)
+        .default_note("none")
+        .help(
+            Section::Import,
+            "Networks whose addresses no EndpointSlice gets.\nMay be given more than once or with commas. Name those of the \
+             cluster's own pods and Services where not everybody who writes in Consul may lead traffic there. Loopback and \
+             link-local addresses and those where clouds hand out credentials are refused anyhow.",
         );
 
 pub(crate) static EVENTS: Setting<bool> = Setting::switch("k8s-events", true).help(

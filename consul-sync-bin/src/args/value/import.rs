@@ -2,7 +2,7 @@
 
 use consul_sync_consul::NamePattern;
 use consul_sync_core::Owner;
-use consul_sync_k8s::{ImportSettings, Mode, ModeRule};
+use consul_sync_k8s::{ImportSettings, IpNet, Mode, ModeRule};
 
 use super::choice;
 
@@ -51,6 +51,12 @@ pub(crate) fn kubernetes_namespace(text: &str) -> Result<String, String> {
         "a namespace of lower case letters, digits and dashes",
         |settings| &mut settings.namespace,
     )
+}
+
+/// A network.
+pub(crate) fn network(text: &str) -> Result<IpNet, String> {
+    text.parse()
+        .map_err(|_| "expected a network such as 10.96.0.0/12 or fd00:10:96::/112".to_owned())
 }
 
 /// What names of Kubernetes begin with.
@@ -116,6 +122,7 @@ mod tests {
         assert!(mode_rule("db").is_err() && mode_rule("db=dns").is_err());
         assert!(name_pattern("web-*").is_ok() && name_pattern(" ").is_err());
         assert!(filter("Service.Port == 80").is_ok() && filter(" ").is_err());
+        assert!(network("10.96.0.0/12").is_ok() && network("10.96.0.0").is_err());
         assert!(consul_part("dc-2").is_ok() && consul_part("*").is_err());
     }
 }
