@@ -35,6 +35,16 @@ fn real(servers: &Servers, report: &mut Report) {
             format_args!("dig @{} -p {} web.service.consul", dns.ip(), dns.port()),
         );
     }
+    if let Some(dns) = servers.cluster_dns() {
+        report.fact(
+            "",
+            format_args!(
+                "dig @{} -p {} reports.default.svc.cluster.local",
+                dns.ip(),
+                dns.port()
+            ),
+        );
+    }
     report.fact("API server", servers.api_url());
     report.fact("kubeconfig", kubeconfig);
 

@@ -15,6 +15,9 @@ use crate::error::{Error, Result, ensure};
 /// The node that consul-sync registers on.
 pub(crate) const NODE: &str = "k8s-sync";
 
+/// A node of machines outside of Kubernetes.
+const MACHINE: &str = "machine";
+
 /// How long a change may take until Consul has it.
 pub(crate) const BOUND: Duration = Duration::from_secs(10);
 
@@ -46,6 +49,16 @@ pub(crate) enum Health {
     Critical,
     /// Consul takes it for healthy.
     Unchecked,
+}
+
+/// A service that runs outside of Kubernetes, on machines of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outside {
+    pub(crate) name: &'static str,
+    /// Part of its addresses.
+    subnet: u8,
+    /// The mode that its meta chooses in Kubernetes.
+    mode: Option<&'static str>,
 }
 
 /// Consul's catalog.
@@ -154,6 +167,38 @@ impl Catalog {
         Ok(())
     }
 
+    /// Registers an instance of a service outside, with its check, or changes it.
+    pub(crate) async fn register_outside(
+        &self,
+        service: Outside,
+        number: u8,
+        passing: bool,
+    ) -> Result<()> {
+        let id = service.id(number);
+        let mode = service.mode.map(|mode| json!({ "kubernetes-mode": mode }));
+        let registration = json!({
+            "Node": MACHINE, "Address": "172.16.0.1",
+            "Service": {
+                "ID": id, "Service": service.name, "Address": service.address(number), "Port": 8080, "Meta": mode,
+            },
+            "Check": {
+                "CheckID": format!("{id}-alive"), "Name": "alive", "ServiceID": id,
+                "Status": if passing { "passing" } else { "critical" },
+            },
+        });
+        let answer = self.client.put("/v1/catalog/register", &registration);
+        answer.await?.success()?;
+        Ok(())
+    }
+
+    /// Removes an instance of a service outside.
+    pub(crate) async fn deregister_outside(&self, service: Outside, number: u8) -> Result<()> {
+        let removal = json!({ "Node": MACHINE, "ServiceID": service.id(number) });
+        let answer = self.client.put("/v1/catalog/deregister", &removal);
+        answer.await?.success()?;
+        Ok(())
+    }
+
     /// The instances of a service and the index to ask with for what comes after them; waits until the index is above
     /// the one given.
     async fn read(&self, service: &str, index: u64) -> Result<(Vec<Instance>, u64)> {
@@ -170,6 +215,27 @@ impl Catalog {
             .collect();
         instances.sort_by(|a, b| a.place.cmp(&b.place));
         Ok((instances, next.unwrap_or(0)))
+    }
+}
+
+impl Outside {
+    /// A service whose addresses are in this part of 172.16.0.0/16.
+    pub(crate) const fn new(name: &'static str, subnet: u8, mode: Option<&'static str>) -> Self {
+        Self { name, subnet, mode }
+    }
+
+    /// The address of an instance.
+    pub(crate) fn address(self, number: u8) -> String {
+        format!("172.16.{}.{number}", self.subnet)
+    }
+
+    /// Whether it has endpoints in Kubernetes: an alias has none.
+    pub(crate) const fn has_endpoints(self) -> bool {
+        self.mode.is_some()
+    }
+
+    fn id(self, number: u8) -> String {
+        format!("{}-{number}", self.name)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Shows consul-sync at work: a small cluster, a Consul, the program between them, and what happens to each.
 //!
 //! It is what `make demo` runs. It starts the servers and the program, changes one thing after the other, and prints for
-//! each how long it took until Consul had it. It ends with an error when a step does not go as it should, so it is also
+//! each how long it took until Consul had it, or Kubernetes what Consul has. It ends with an error when a step does not go as it should, so it is also
 //! the quickest proof that a build works as a whole.
 
 mod addresses;
@@ -11,6 +11,7 @@ mod child;
 mod cluster;
 mod error;
 mod holdings;
+mod imports;
 mod program;
 mod report;
 mod servers;

@@ -31,11 +31,19 @@ const TAIL: usize = 15;
 #[derive(Clone, Debug)]
 pub(crate) struct Binary(PathBuf);
 
+/// In which direction it syncs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    ToConsul,
+    ToKubernetes,
+}
+
 /// The program, which can run, be killed and run again.
 pub(crate) struct Program {
     binary: Binary,
     access: Access,
     consul_url: String,
+    direction: Direction,
     listen: SocketAddr,
     log: PathBuf,
     child: Option<Child>,
@@ -85,6 +93,33 @@ impl Binary {
     }
 }
 
+// ---- impl Direction ---------------------------------------------------------------------------------------------------
+
+impl Direction {
+    const fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::ToConsul => &[],
+            Self::ToKubernetes => &["--to-k8s", "--to-consul=false"],
+        }
+    }
+
+    /// The line of `/readyz?verbose` that says that nothing is left to write.
+    const fn slots(self) -> &'static str {
+        match self {
+            Self::ToConsul => "[+]slots",
+            Self::ToKubernetes => "[+]to_k8s_slots",
+        }
+    }
+
+    /// The name of the file of its log.
+    const fn log(self) -> &'static str {
+        match self {
+            Self::ToConsul => "consul-sync.log",
+            Self::ToKubernetes => "consul-sync-to-k8s.log",
+        }
+    }
+}
+
 // ---- impl Program -----------------------------------------------------------------------------------------------------
 
 impl Program {
@@ -93,15 +128,17 @@ impl Program {
         binary: Binary,
         access: Access,
         consul_url: &str,
+        direction: Direction,
         folder: &Path,
     ) -> Result<Self> {
-        let log = folder.join("consul-sync.log");
+        let log = folder.join(direction.log());
         File::create(&log)
             .map_err(|source| Error::io(format!("creating {}", log.display()), source))?;
         Ok(Self {
             binary,
             access,
             consul_url: consul_url.to_owned(),
+            direction,
             listen: free_port().map_err(|source| Error::io("finding a free port", source))?,
             log,
             child: None,
@@ -186,6 +223,11 @@ impl Program {
         Ok(self.get("/readyz?verbose").await?.1)
     }
 
+    /// Waits until it has nothing to write any more.
+    pub(crate) async fn until_all_is_written(&self) -> Result<()> {
+        self.until_ready_says(self.direction.slots()).await
+    }
+
     /// Waits until `/readyz?verbose` has a line.
     pub(crate) async fn until_ready_says(&self, line: &str) -> Result<()> {
         let begun = Instant::now();
@@ -236,10 +278,12 @@ impl Program {
 
     /// The command that runs it, as a user types it.
     pub(crate) fn command_line(&self) -> String {
-        format!(
-            "consul-sync run --kubeconfig ... --consul-addr {} --listen {}",
-            self.consul_url, self.listen
-        )
+        let (consul, listen) = (&self.consul_url, self.listen);
+        let run = format!("consul-sync run --kubeconfig ... --consul-addr {consul}");
+        let listen = ["--listen".to_owned(), listen.to_string()];
+        let flags = self.direction.flags().iter().map(|flag| (*flag).to_owned());
+        let words: Vec<_> = [run].into_iter().chain(listen).chain(flags).collect();
+        words.join(" ")
     }
 
     /// Where its probes and metrics are.
@@ -267,7 +311,8 @@ impl Program {
             .arg(subcommand)
             .arg("--kubeconfig")
             .arg(&self.access.kubeconfig)
-            .args(["--consul-addr", &self.consul_url]);
+            .args(["--consul-addr", &self.consul_url])
+            .args(self.direction.flags());
         if let Some(token) = &self.access.consul_token {
             command.env("CONSUL_HTTP_TOKEN", token);
         }

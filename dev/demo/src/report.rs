@@ -24,7 +24,7 @@ pub(crate) struct Report<W = anstream::Stdout> {
 /// What a step showed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shown {
-    /// How long its change took to be in Consul, if it made one.
+    /// How long its change took to be on the other side, if it made one.
     took: Option<Duration>,
     /// Lines under the step, each in its style.
     lines: Vec<(Style, String)>,
@@ -38,7 +38,7 @@ impl Shown {
         Self::default()
     }
 
-    /// A change that took this long to be in Consul.
+    /// A change that took this long to be on the other side.
     pub(crate) fn after(took: Duration) -> Self {
         Self {
             took: Some(took),
@@ -174,7 +174,7 @@ impl fmt::Display for Spread<'_> {
         };
         write!(
             f,
-            "; {} changes, in Consul after {} (median), {} (slowest; {} s are allowed)",
+            "; {} changes, on the other side after {} (median), {} (slowest; {} s are allowed)",
             times.len(),
             Millis(*median),
             Millis(*largest),
@@ -209,7 +209,7 @@ mod tests {
     fn times_are_summed_up_by_median_and_largest() {
         assert_eq!(
             spread(&[9, 1, 5]),
-            "; 3 changes, in Consul after 5.0 ms (median), 9.0 ms (slowest; 10 s are allowed)"
+            "; 3 changes, on the other side after 5.0 ms (median), 9.0 ms (slowest; 10 s are allowed)"
         );
         assert_eq!(spread(&[]), "");
     }

@@ -10,7 +10,7 @@ use std::{
 use consul_sync_consul::testing::FakeConsul;
 use consul_sync_k8s::testing::FakeApiServer;
 use consul_sync_testbed::{
-    ApiServer, Client, Consul, ConsulSettings, ConsulVersion, Program as File, Programs,
+    ApiServer, Client, Consul, ConsulSettings, ConsulVersion, CoreDns, Program as File, Programs,
 };
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ use crate::{
     catalog::{BOUND, Catalog},
     cluster::Cluster,
     error::{Error, Result, ensure},
+    imports::Imports,
 };
 
 /// The anonymous token's place in Consul.
@@ -35,6 +36,7 @@ pub(crate) struct Servers {
     pub(crate) description: String,
     pub(crate) cluster: Cluster,
     pub(crate) catalog: Catalog,
+    pub(crate) imports: Imports,
     running: Running,
 }
 
@@ -43,6 +45,8 @@ enum Running {
     Real {
         api: ApiServer,
         consul: Consul,
+        /// Where it is built.
+        dns: Option<CoreDns>,
     },
     Embedded {
         api: FakeApiServer,
@@ -112,17 +116,23 @@ impl Servers {
             .await?
             .success()?;
 
+        let dns = match Programs::locate().path(File::CoreDns) {
+            Ok(_) => Some(CoreDns::start(&api, &consul).await?),
+            Err(_) => None,
+        };
         let cluster = Cluster::new(client(api.kubeconfig()).await?);
         let description = format!(
-            "real: kube-apiserver {} with etcd, in RBAC mode; Consul {} with ACLs",
+            "real: kube-apiserver {} with etcd, in RBAC mode; Consul {} with ACLs{}",
             cluster.version().await?,
-            consul.version()
+            consul.version(),
+            if dns.is_some() { "; CoreDNS" } else { "" }
         );
         Ok(Self {
             description,
             cluster,
             catalog: Catalog::new(consul.client().clone()),
-            running: Running::Real { api, consul },
+            imports: Imports::new(api.client().clone()),
+            running: Running::Real { api, consul, dns },
         })
     }
 
@@ -142,6 +152,7 @@ impl Servers {
             description,
             cluster,
             catalog: Catalog::new(Client::plain(&consul.url())?),
+            imports: Imports::new(Client::plain(&api.url())?),
             running: Running::Embedded {
                 api,
                 consul,
@@ -171,6 +182,14 @@ impl Servers {
         }
     }
 
+    /// Where the cluster's names are answered, if anywhere.
+    pub(crate) fn cluster_dns(&self) -> Option<SocketAddr> {
+        match &self.running {
+            Running::Real { dns, .. } => dns.as_ref().map(CoreDns::dns_addr),
+            Running::Embedded { .. } => None,
+        }
+    }
+
     /// The API server's address.
     pub(crate) fn api_url(&self) -> String {
         match &self.running {
@@ -182,7 +201,7 @@ impl Servers {
     /// How a person gets in, who may do everything.
     pub(crate) fn administrator(&self) -> Access {
         match &self.running {
-            Running::Real { api, consul } => Access {
+            Running::Real { api, consul, .. } => Access {
                 kubeconfig: api.kubeconfig().to_owned(),
                 consul_token: consul.management_token().map(str::to_owned),
             },
@@ -196,7 +215,7 @@ impl Servers {
     /// How consul-sync gets in, who may do exactly this: the RBAC manifests and the ACL rules that it prints itself.
     /// Embedded servers have no such rules.
     pub(crate) async fn admit(&self, manifests: &str, rules: &str) -> Result<Access> {
-        let Running::Real { api, consul } = &self.running else {
+        let Running::Real { api, consul, .. } = &self.running else {
             return Ok(self.administrator());
         };
         let account = api.service_account(ACCOUNT.0, ACCOUNT.1).await?;

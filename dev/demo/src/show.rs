@@ -14,7 +14,7 @@ use crate::{
     args::{Args, Choice},
     error::{Error, Result, ensure},
     holdings,
-    program::{Binary, Program},
+    program::{Binary, Direction, Program},
     report::{Millis, Report, Shown},
     servers::{self, Servers},
     signal::Signals,
@@ -96,8 +96,11 @@ async fn show(args: &Args, report: &mut Report) -> Result<Stage> {
         ),
     );
 
-    let rbac = binary.print(&["rbac"]).await?;
-    let policy = binary.print(&["rbac", "--consul-policy"]).await?;
+    // One account for both directions.
+    let rbac = binary.print(&["rbac", "--to-k8s"]).await?;
+    let policy = binary
+        .print(&["rbac", "--to-k8s", "--consul-policy"])
+        .await?;
     let access = servers.admit(&rbac, &policy).await?;
     if servers.are_real() {
         report.fact(
@@ -105,9 +108,14 @@ async fn show(args: &Args, report: &mut Report) -> Result<Stage> {
             "on both sides only those that consul-sync rbac prints",
         );
     }
-    let program = Program::new(binary, access, &servers.consul_url(), &folder)?;
-    report.fact("Log", shown(program.log()).display());
-    let mut stage = Stage::new(program, servers, services);
+    let programs = [Direction::ToConsul, Direction::ToKubernetes].map(|direction| {
+        let (binary, access) = (binary.clone(), access.clone());
+        Program::new(binary, access, &servers.consul_url(), direction, &folder)
+    });
+    let [program, importer] = programs;
+    let programs = [program?, importer?];
+    report.fact("Log", shown(programs[0].log()).display());
+    let mut stage = Stage::new(programs, servers, services);
 
     report.heading("consul-sync is started");
     report.command(stage.program.command_line());
@@ -119,25 +127,27 @@ async fn show(args: &Args, report: &mut Report) -> Result<Stage> {
             listed,
         );
         steps::run(&mut stage, report).await;
-        if let Some(status) = stage.program.ended() {
-            let ended = Err(Error::wrong(format!("it ended: {status}")));
-            report.step("consul-sync keeps running", ended);
+        for program in [&mut stage.program, &mut stage.importer] {
+            if let Some(status) = program.ended() {
+                let ended = Err(Error::wrong(format!("it ended: {status}")));
+                report.step("consul-sync keeps running", ended);
+            }
         }
     }
     report.summary(begun.elapsed());
     if !report.is_good() {
-        report.heading(&format!(
-            "The end of {}",
-            shown(stage.program.log()).display()
-        ));
-        report.block(stage.program.log_tail().join("\n"));
+        for program in [&stage.program, &stage.importer] {
+            let log = shown(program.log());
+            report.heading(&format!("The end of {}", log.display()));
+            report.block(program.log_tail().join("\n"));
+        }
     }
     Ok(stage)
 }
 
 async fn start(stage: &mut Stage) -> Result<Shown> {
     let ready = stage.program.start().await?;
-    stage.program.until_ready_says("[+]slots").await?;
+    stage.program.until_all_is_written().await?;
     let count = stage.catalog().all().await?.len();
     Ok(Shown::done().note(format!(
         "{count} instances; ready {} after its start",

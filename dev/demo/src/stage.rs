@@ -6,6 +6,7 @@ use crate::{
     catalog::Catalog,
     cluster::Cluster,
     error::{Error, Result},
+    imports::Imports,
     program::Program,
     servers::Servers,
     world::{self, Exposed, NAMESPACE, Workload},
@@ -14,6 +15,8 @@ use crate::{
 /// Everything that the steps act on. The program ends before the servers.
 pub(crate) struct Stage {
     pub(crate) program: Program,
+    /// The one for the other direction.
+    pub(crate) importer: Program,
     pub(crate) servers: Servers,
     services: Vec<Exposed>,
 }
@@ -31,12 +34,22 @@ impl Stage {
         Ok(services)
     }
 
-    pub(crate) fn new(program: Program, servers: Servers, services: Vec<Exposed>) -> Self {
+    pub(crate) fn new(
+        [program, importer]: [Program; 2],
+        servers: Servers,
+        services: Vec<Exposed>,
+    ) -> Self {
         Self {
             program,
+            importer,
             servers,
             services,
         }
+    }
+
+    /// Whether a program that was started has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.program.ended().is_some() || self.importer.ended().is_some()
     }
 
     pub(crate) fn cluster(&self) -> &Cluster {
@@ -47,12 +60,20 @@ impl Stage {
         &self.servers.catalog
     }
 
+    pub(crate) fn imports(&self) -> &Imports {
+        &self.servers.imports
+    }
+
     pub(crate) fn services(&self) -> &[Exposed] {
         &self.services
     }
 
     pub(crate) fn dns(&self) -> Option<SocketAddr> {
         self.servers.dns()
+    }
+
+    pub(crate) fn cluster_dns(&self) -> Option<SocketAddr> {
+        self.servers.cluster_dns()
     }
 
     /// The pods of a Service that is known to have some.

@@ -14,7 +14,7 @@ pub(super) async fn crash(stage: &mut Stage) -> Result<Shown> {
     stage.program.kill();
     unchanged(&before, &stage.catalog().all().await?)?;
     let ready = stage.program.start().await?;
-    stage.program.until_ready_says("[+]slots").await?;
+    stage.program.until_all_is_written().await?;
     unchanged(&before, &stage.catalog().all().await?)?;
     let writes = stage.program.writes().await?;
     ensure(writes == 0, || format!("it wrote {writes} registrations"))?;
@@ -61,7 +61,7 @@ pub(super) async fn plan(stage: &mut Stage) -> Result<Shown> {
 /// It is started again and does it.
 pub(super) async fn catch_up(stage: &mut Stage) -> Result<Shown> {
     let ready = stage.program.start().await?;
-    stage.program.until_ready_says("[+]slots").await?;
+    stage.program.until_all_is_written().await?;
     let orders = stage.catalog().of("orders-api").await?;
     let web = stage.catalog().of("web").await?;
     ensure(orders.len() == 3, || {
