@@ -5,6 +5,7 @@
 //! | `GET /livez` | 200 while the synchronising thread moves; says nothing of Kubernetes or Consul, which a restart would not mend |
 //! | `GET /readyz` | 200 once both sides of every direction that runs were listed, else 503 with what is waited for; `?verbose` lists everything pending |
 //! | `GET /healthz` | as `/livez` |
+//! | `GET /health/ready` | 204 or 500, as the incumbent says it |
 //! | `GET /metrics` | `OpenMetrics` text |
 //! | `POST /brake/release` | lets the held deletes of one direction go, which `?direction=to_consul` or `to_k8s` names; from loopback only |
 //! | `PUT /log-level` | shows other log lines, the level in the body; from loopback only |
@@ -60,6 +61,7 @@ impl Admin {
             .route("/livez", get(live))
             .route("/healthz", get(live))
             .route("/readyz", get(ready))
+            .route("/health/ready", get(ready_for_the_incumbents_chart))
             .route("/metrics", get(metrics))
             .route("/brake/release", post(control::release_brake))
             .route("/log-level", put(control::set_log_level))
@@ -79,6 +81,14 @@ async fn ready(State(admin): Shared, RawQuery(query): RawQuery) -> impl IntoResp
             .any(|part| part.split('=').next() == Some("verbose"))
     });
     probe::ready(&admin.stage.borrow(), verbose)
+}
+
+/// The same as the incumbent answers it, and its chart asks.
+async fn ready_for_the_incumbents_chart(State(admin): Shared) -> StatusCode {
+    match probe::ready(&admin.stage.borrow(), false).0 {
+        StatusCode::OK => StatusCode::NO_CONTENT,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 async fn metrics(State(admin): Shared) -> impl IntoResponse {

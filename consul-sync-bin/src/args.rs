@@ -5,6 +5,7 @@
 
 mod commands;
 pub(crate) mod given;
+mod incumbent;
 pub(crate) mod setting;
 pub(crate) mod table;
 pub(crate) mod value;
@@ -15,6 +16,7 @@ use clap::{ArgMatches, error::ErrorKind};
 
 use self::{
     given::{BadValues, Given},
+    incumbent::Refused,
     setting::{PREFIX, Row},
 };
 use crate::{
@@ -82,6 +84,39 @@ pub(crate) enum Refusal {
     Usage(clap::Error),
     /// Values that cannot be used, of this subcommand.
     Values(String, BadValues),
+    /// Flags of the incumbent that cannot be used.
+    Incumbent(Refused),
+}
+
+/// What was asked for, and what to say before it is done.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) command: Command,
+    /// A line each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Reads a command from the arguments and the environment, in our words or, after `sync-catalog`, in those of the incumbent.
+///
+/// # Errors
+/// What is to be printed in place of doing anything.
+pub(crate) fn read(
+    arguments: impl IntoIterator<Item = OsString>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Asked, Refusal> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let Some(flags) = incumbent::flags(&arguments).map_err(Refusal::Incumbent)? else {
+        let command = parse(arguments, variable)?;
+        let notes = Vec::new();
+        return Ok(Asked { command, notes });
+    };
+    let text = |name: &str| variable(name).and_then(|text| text.into_string().ok());
+    let ours = incumbent::translate(&flags, text).map_err(Refusal::Incumbent)?;
+    let program = OsString::from("consul-sync");
+    let arguments = ours.arguments.into_iter().map(OsString::from);
+    let command = parse([program].into_iter().chain(arguments), variable)?;
+    let notes = ours.notes;
+    Ok(Asked { command, notes })
 }
 
 /// Reads a command from the arguments and the environment.
@@ -247,7 +282,11 @@ impl Refusal {
                     _ => Exit::Failed,
                 }
             }
-            Self::Values(..) => {
+            Self::Incumbent(Refused::Help(text)) => {
+                anstream::print!("{text}");
+                Exit::Done
+            }
+            Self::Values(..) | Self::Incumbent(Refused::Bad(_)) => {
                 anstream::eprintln!("{self}");
                 Exit::Failed
             }
@@ -259,6 +298,12 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(error) => write!(f, "{error}"),
+            Self::Incumbent(Refused::Help(text)) => f.write_str(text),
+            Self::Incumbent(Refused::Bad(problem)) => write!(
+                f,
+                "error: {problem}\n\nSee consul-sync {} -h.",
+                incumbent::COMMAND
+            ),
             Self::Values(command, problems) => {
                 for line in problems.to_string().lines() {
                     writeln!(f, "error: {line}")?;

@@ -9,20 +9,24 @@ mod run;
 use std::{fmt::Display, io::Write, time::Duration};
 
 use consul_sync_core::AdapterError;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{
-    args::{self, Command},
+    args::{self, Asked, Command},
     chain::Chain,
     exit::Exit,
     log, release,
 };
 
 /// Carries a command out.
-pub(crate) fn carry_out(command: Command) -> Exit {
+pub(crate) fn carry_out(asked: Asked) -> Exit {
+    let Asked { command, notes } = asked;
     let wanted = command.log();
     let level = log::start(&wanted.level, wanted.format);
     if command.asks_servers() {
+        for note in notes {
+            info!("{note}");
+        }
         for remark in args::remarks(std::env::vars_os()) {
             warn!("{remark}");
         }

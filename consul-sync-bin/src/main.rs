@@ -29,8 +29,8 @@ fn main() -> ExitCode {
     // Before anything that could make a TLS configuration: kube takes the process's provider. Fails only when one
     // was installed before, and nobody did.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let exit = match args::parse(env::args_os(), |name| env::var_os(name)) {
-        Ok(command) => command::carry_out(command),
+    let exit = match args::read(env::args_os(), |name| env::var_os(name)) {
+        Ok(asked) => command::carry_out(asked),
         Err(refusal) => refusal.report(),
     };
     exit.into()

@@ -242,3 +242,49 @@ fn rights_are_printed_without_any_server() {
         "{rules}"
     );
 }
+
+#[test]
+fn the_incumbents_command_line_is_read_as_the_incumbent_reads_it() {
+    let output = consul_sync(&["sync-catalog", "-h"], &[]);
+    assert!(output.status.success());
+    assert!(stdout(&output).contains("  -k8s-default-sync "));
+    fails(
+        &["sync-catalog", "-to-consull"],
+        &[],
+        &[
+            "flag provided but not defined: -to-consull",
+            "sync-catalog -h",
+        ],
+    );
+    fails(
+        &["sync-catalog", "-to-k8s", "more"],
+        &[],
+        &["\"more\" is no flag"],
+    );
+    fails(
+        &["sync-catalog", "-consul-node-name=with_underscore"],
+        &[],
+        &["with_underscore"],
+    );
+    fails(
+        &["sync-catalog"],
+        &[("CONSUL_LOGIN_AUTH_METHOD", "k8s")],
+        &["-auth-method-name", "-token-file"],
+    );
+    let program = std::env::temp_dir().join(format!("consul-sync-{}", std::process::id()));
+    std::fs::create_dir_all(&program).unwrap();
+    let program = program.join("consul-k8s-control-plane");
+    let _ = std::fs::remove_file(&program);
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_consul-sync"), &program).unwrap();
+    let output = Command::new(&program)
+        .args(["sync-catalog", "--help"])
+        .output()
+        .unwrap();
+    assert!(stdout(&output).contains("  -k8s-default-sync "));
+    let other = Command::new(&program)
+        .arg("inject-connect")
+        .output()
+        .unwrap();
+    assert!(stderr(&other).contains("inject-connect"));
+    std::fs::remove_dir_all(program.parent().unwrap()).unwrap();
+}

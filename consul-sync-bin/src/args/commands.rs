@@ -14,7 +14,8 @@ pub(super) fn command() -> clap::Command {
         .about("Keeps the services of a Kubernetes cluster in Consul and those of Consul in the cluster, at once and safely")
         .after_help(
             "Every flag has a variable (see --help of a command); a flag beats a variable, and an empty variable counts \
-             as unset.\nExit codes: 0 done or nothing to do, 1 failed or misused, 2 plan found changes.",
+             as unset.\nExit codes: 0 done or nothing to do, 1 failed or misused, 2 plan found changes.\nconsul-sync sync-catalog takes \
+             the flags and variables of consul-k8s; see consul-sync sync-catalog -h.",
         )
         .subcommand_required(true)
         .arg_required_else_help(true)

@@ -1,0 +1,243 @@
+//! `sync-catalog`: the command line of the incumbent, read as it reads it and said in our own words.
+//!
+//! Someone who changes one program path keeps every flag and variable. What a value means is read from the same table as
+//! everywhere; here is only how flags are written, which names they have, and which defaults are others.
+
+mod flags;
+mod parse;
+
+use std::{collections::BTreeMap, ffi::OsString, fmt::Write, net::Ipv6Addr, path::Path};
+
+use self::{
+    flags::{FLAGS, Means},
+    parse::{Trouble, Values},
+};
+
+/// What the incumbent's program is called.
+const PROGRAM: &str = "consul-k8s-control-plane";
+/// Its command.
+pub(crate) const COMMAND: &str = "sync-catalog";
+
+/// The same in our words.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Translated {
+    /// A command and its flags, without the program's name.
+    pub(crate) arguments: Vec<String>,
+    /// What to tell of flags that do nothing, a line each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Why there is no command to carry out.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Help was asked for: this is it.
+    Help(String),
+    /// A flag cannot be used; the text names it.
+    Bad(String),
+}
+
+/// The flags of the incumbent, where it is what was called: by its program's name or by its command.
+///
+/// # Errors
+/// When another command of its program is called, or an argument is no text.
+pub(crate) fn flags(arguments: &[OsString]) -> Result<Option<Vec<String>>, Refused> {
+    let program = arguments.first().map(Path::new).and_then(Path::file_stem);
+    let command = arguments.get(1);
+    if command.is_none_or(|command| command != COMMAND) {
+        return match command {
+            _ if program.is_none_or(|program| program != PROGRAM) => Ok(None),
+            Some(command) => Err(Refused::Bad(format!(
+                "{PROGRAM} {}: only {COMMAND} is here",
+                command.to_string_lossy()
+            ))),
+            None => Err(Refused::Bad(format!("{PROGRAM}: only {COMMAND} is here"))),
+        };
+    }
+    let texts = arguments[2..].iter().map(|argument| {
+        let text = argument.to_str().map(ToOwned::to_owned);
+        text.ok_or_else(|| Refused::Bad(format!("{} is no UTF-8", argument.display())))
+    });
+    texts.collect::<Result<_, _>>().map(Some)
+}
+
+/// Says the flags that follow `sync-catalog` in our words.
+///
+/// # Errors
+/// The first flag that cannot be used, and why.
+pub(crate) fn translate(
+    arguments: &[String],
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Translated, Refused> {
+    let values = parse::parse(arguments, variable).map_err(|trouble| match trouble {
+        Trouble::Help => Refused::Help(help()),
+        Trouble::Bad(text) => Refused::Bad(text),
+    })?;
+    let mut notes = Vec::new();
+    let mut ours: BTreeMap<&str, String> = BTreeMap::from([("to-k8s", "true".to_owned())]);
+    for flag in FLAGS {
+        let Some(given) = values.get(flag.name) else {
+            continue;
+        };
+        match flag.means {
+            Means::Setting(name) => {
+                ours.insert(name, given.join(","));
+            }
+            Means::Joined => {}
+            Means::Nothing(why) => notes.push(format!("-{} does nothing: {why}", flag.name)),
+            Means::Missing(instead) => {
+                return Err(Refused::Bad(format!("-{}: {instead}", flag.name)));
+            }
+        }
+    }
+    let given = Given(&values);
+    given.namespaces(&mut ours, &mut notes);
+    given.consul_namespaces(&mut ours);
+    given.addresses(&mut ours)?;
+    if let Some(kind) = given.text("node-port-sync-type") {
+        ours.insert("node-ports", node_ports(kind)?.to_owned());
+    }
+    if given.is_on("log-json") {
+        ours.insert("log-format", "json".to_owned());
+    }
+    let is_purge = given.is_on("purge-k8s-services-from-node");
+    if given.text("filter").is_some() {
+        if is_purge {
+            let text = "-filter: everything that is ours is purged; a part of it cannot be";
+            return Err(Refused::Bad(text.to_owned()));
+        }
+        notes.push("-filter does nothing without -purge-k8s-services-from-node".to_owned());
+    }
+    let command: &[&str] = if is_purge {
+        &["purge", "--yes"]
+    } else {
+        &["run"]
+    };
+    let flags = ours
+        .into_iter()
+        .map(|(name, text)| format!("--{name}={text}"));
+    Ok(Translated {
+        arguments: command
+            .iter()
+            .map(ToString::to_string)
+            .chain(flags)
+            .collect(),
+        notes,
+    })
+}
+
+struct Given<'a>(&'a Values);
+
+impl Given<'_> {
+    fn all(&self, name: &str) -> &[String] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// A text that is not empty: an empty one is what the incumbent's chart writes for none.
+    fn text(&self, name: &str) -> Option<&str> {
+        let last = self.all(name).last().map(String::as_str);
+        last.filter(|text| !text.is_empty())
+    }
+
+    fn is_on(&self, name: &str) -> bool {
+        self.text(name) == Some("true")
+    }
+
+    /// A service in no allowed namespace is not registered, and without a flag none is allowed.
+    fn namespaces(&self, ours: &mut BTreeMap<&str, String>, notes: &mut Vec<String>) {
+        let mut denied = self.all("deny-k8s-namespace").to_vec();
+        match self.text("k8s-source-namespace") {
+            Some(only) => {
+                ours.insert("allow-namespace", only.to_owned());
+            }
+            None if self.all("allow-k8s-namespace").is_empty() => {
+                notes.push(
+                    "no namespace is allowed, so no service of Kubernetes is registered: give -allow-k8s-namespace='*'"
+                        .to_owned(),
+                );
+                denied = vec!["*".to_owned()];
+            }
+            None => {
+                let allowed = self.all("allow-k8s-namespace");
+                ours.insert("allow-namespace", allowed.join(","));
+            }
+        }
+        if !denied.is_empty() {
+            ours.insert("deny-namespace", denied.join(","));
+        }
+    }
+
+    fn consul_namespaces(&self, ours: &mut BTreeMap<&str, String>) {
+        if !self.is_on("enable-namespaces") {
+            return;
+        }
+        if self.is_on("enable-k8s-namespace-mirroring") {
+            ours.remove("consul-namespace");
+            ours.insert("consul-mirror-namespaces", "true".to_owned());
+            if let Some(prefix) = self.text("k8s-namespace-mirroring-prefix") {
+                ours.insert("consul-mirror-prefix", prefix.to_owned());
+            }
+        } else {
+            let place = self
+                .text("consul-destination-namespace")
+                .unwrap_or("default");
+            ours.insert("consul-namespace", place.to_owned());
+        }
+    }
+
+    fn addresses(&self, ours: &mut BTreeMap<&str, String>) -> Result<(), Refused> {
+        let Some(address) = self.text("addresses") else {
+            return Ok(());
+        };
+        if address.starts_with("exec=") {
+            let text = "-addresses: exec= is not supported yet; give a DNS name that resolves to every server";
+            return Err(Refused::Bad(text.to_owned()));
+        }
+        let port = self.text("http-port").unwrap_or(if self.is_on("use-tls") {
+            "8501"
+        } else {
+            "8500"
+        });
+        let server = if address.parse::<Ipv6Addr>().is_ok() {
+            format!("[{address}]:{port}")
+        } else {
+            format!("{address}:{port}")
+        };
+        ours.insert("consul-addr", server);
+        Ok(())
+    }
+}
+
+fn node_ports(kind: &str) -> Result<&'static str, Refused> {
+    match kind {
+        "ExternalOnly" => Ok("external-only"),
+        "InternalOnly" => Ok("internal-only"),
+        "ExternalFirst" => Ok("external-first"),
+        _ => Err(Refused::Bad(format!(
+            "-node-port-sync-type={kind}: expected ExternalOnly, InternalOnly or ExternalFirst"
+        ))),
+    }
+}
+
+fn help() -> String {
+    let mut text = format!(
+        "Usage: consul-sync {COMMAND} [flags]\n\nThe flags and variables of the incumbent's {COMMAND}, as -flag, --flag, \
+         -flag=value or -flag value.\nconsul-sync run has the same and more under names of its own.\n\nFlags:\n"
+    );
+    for flag in FLAGS {
+        let what = match flag.means {
+            Means::Setting(name) => format!("--{name} of consul-sync run"),
+            Means::Joined => "as in the incumbent".to_owned(),
+            Means::Nothing(why) => format!("does nothing: {why}"),
+            Means::Missing(instead) => format!("not supported: {instead}"),
+        };
+        let variable = flag
+            .variable
+            .map_or_else(String::new, |name| format!(" [env: {name}]"));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  -{:<32} {what}{variable}", flag.name);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+use super::*;
+use crate::args::table;
+
+fn of(arguments: &[&str]) -> Translated {
+    let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+    translate(&arguments, |_| None).unwrap()
+}
+
+fn refusal(arguments: &[&str]) -> String {
+    let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+    match translate(&arguments, |_| None) {
+        Err(Refused::Bad(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn has(translated: &Translated, argument: &str) -> bool {
+    translated.arguments.iter().any(|one| one == argument)
+}
+
+#[test]
+fn what_the_incumbents_chart_starts_is_understood() {
+    let chart = [
+        "-log-level=info",
+        "-log-json=false",
+        "-k8s-default-sync=true",
+        "-k8s-write-namespace=consul",
+        "-allow-k8s-namespace=*",
+        "-deny-k8s-namespace=kube-system",
+        "-deny-k8s-namespace=kube-public",
+        "-consul-domain=consul",
+        "-node-port-sync-type=ExternalFirst",
+        "-consul-node-name=k8s-sync",
+        "-add-k8s-namespace-suffix",
+        "-consul-write-interval=30s",
+    ];
+    let ours = of(&chart);
+    assert_eq!(
+        ours.arguments,
+        [
+            "run",
+            "--allow-namespace=*",
+            "--consul-domain=consul",
+            "--consul-node=k8s-sync",
+            "--default-sync=true",
+            "--deny-namespace=kube-system,kube-public",
+            "--k8s-write-namespace=consul",
+            "--log-level=info",
+            "--namespace-suffix=true",
+            "--node-ports=external-first",
+            "--to-k8s=true",
+        ]
+    );
+    assert_eq!(
+        ours.notes,
+        [
+            "-consul-write-interval does nothing: changes are written when they happen, not at intervals"
+        ]
+    );
+}
+
+#[test]
+fn every_flag_that_is_a_setting_names_one() {
+    for flag in FLAGS {
+        if let Means::Setting(name) = flag.means {
+            assert!(table::ALL.iter().any(|row| row.name == name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn without_an_allowed_namespace_nothing_is_registered_and_that_is_said() {
+    let ours = of(&[]);
+    assert!(has(&ours, "--deny-namespace=*"));
+    assert!(ours.notes[0].contains("-allow-k8s-namespace"));
+    let ours = of(&["-k8s-source-namespace=shop", "-allow-k8s-namespace=*"]);
+    assert!(has(&ours, "--allow-namespace=shop") && ours.notes.is_empty());
+}
+
+#[test]
+fn an_address_gets_the_port_that_belongs_to_it() {
+    for (given, server) in [
+        (&["-addresses=consul.example"][..], "consul.example:8500"),
+        (
+            &["-addresses=consul.example", "-use-tls"],
+            "consul.example:8501",
+        ),
+        (&["-addresses=10.0.0.1", "-http-port=443"], "10.0.0.1:443"),
+        (&["-addresses=fd00::1"], "[fd00::1]:8500"),
+    ] {
+        assert!(
+            has(&of(given), &format!("--consul-addr={server}")),
+            "{given:?}"
+        );
+    }
+    assert!(refusal(&["-addresses=exec=discover"]).contains("exec="));
+}
+
+#[test]
+fn namespaces_of_consul_count_only_when_they_are_enabled() {
+    let place = "-consul-destination-namespace=shop";
+    assert!(!has(&of(&[place]), "--consul-namespace=shop"));
+    assert!(has(
+        &of(&[place, "-enable-namespaces"]),
+        "--consul-namespace=shop"
+    ));
+    assert!(has(
+        &of(&["-enable-namespaces"]),
+        "--consul-namespace=default"
+    ));
+    let mirrored = of(&[
+        "-enable-namespaces",
+        "-enable-k8s-namespace-mirroring",
+        "-k8s-namespace-mirroring-prefix=k8s-",
+        "-namespace=elsewhere",
+    ]);
+    assert!(has(&mirrored, "--consul-mirror-namespaces=true"));
+    assert!(has(&mirrored, "--consul-mirror-prefix=k8s-"));
+    assert!(!has(&mirrored, "--consul-namespace=elsewhere"));
+}
+
+#[test]
+fn a_purge_is_a_purge() {
+    let ours = of(&["-purge-k8s-services-from-node", "-allow-k8s-namespace=*"]);
+    assert_eq!(ours.arguments[..2], ["purge", "--yes"]);
+    assert!(refusal(&["-purge-k8s-services-from-node", "-filter=x"]).starts_with("-filter"));
+}
+
+#[test]
+fn what_is_missing_is_an_error_that_says_what_to_do() {
+    assert!(refusal(&["-auth-method-name=k8s"]).contains("-token-file"));
+    assert!(refusal(&["-node-port-sync-type=All"]).contains("ExternalFirst"));
+}
+
+#[test]
+fn it_is_called_by_its_program_or_by_its_command() {
+    let call = |words: &[&str]| {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        flags(&words)
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(call(&["consul-sync", "run"]), Ok(None));
+    assert_eq!(call(&["consul-sync"]), Ok(None));
+    assert_eq!(
+        call(&["consul-sync", "sync-catalog"]),
+        Ok(Some(none.clone()))
+    );
+    assert_eq!(
+        call(&["/bin/consul-k8s-control-plane", "sync-catalog"]),
+        Ok(Some(none))
+    );
+    let other = call(&["consul-k8s-control-plane", "inject-connect"]);
+    assert!(matches!(other, Err(Refused::Bad(text)) if text.contains("inject-connect")));
+}
+
+#[test]
+fn help_names_every_flag() {
+    let Err(Refused::Help(text)) = translate(&["-h".to_owned()], |_| None) else {
+        panic!("help was asked for");
+    };
+    for flag in FLAGS {
+        assert!(
+            text.contains(&format!("  -{} ", flag.name)),
+            "{}",
+            flag.name
+        );
+    }
+}
