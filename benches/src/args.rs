@@ -45,6 +45,8 @@ pub(crate) enum Stage {
     Changes,
     /// A restart with nothing changed, and a while without a change.
     Rest,
+    /// The other direction: services of Consul in Kubernetes.
+    Import,
     /// Memory with 100,000 endpoints.
     Memory,
 }

@@ -6,10 +6,9 @@ use std::{
 };
 
 use consul_sync_testbed::{ApiServer, Client};
-use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
-use crate::{error::Result, fleet::Fleet};
+use crate::{error::Result, fleet::Fleet, loader};
 
 /// Requests under way while the cluster is filled.
 const WORKERS: usize = 16;
@@ -37,19 +36,8 @@ impl Cluster {
                 .await?
                 .success()?;
         }
-        stream::iter(0..fleet.services)
-            .map(|number| {
-                let client = client.clone();
-                async move {
-                    for (path, object) in fleet.objects(number) {
-                        client.post(&path, &object).await?.success()?;
-                    }
-                    Ok::<_, consul_sync_testbed::Error>(())
-                }
-            })
-            .buffer_unordered(WORKERS)
-            .try_collect::<()>()
-            .await?;
+        let lists = (0..fleet.services).map(|number| fleet.objects(number).to_vec());
+        loader::create(&client, &lists.collect::<Vec<_>>(), WORKERS).await?;
         eprintln!(
             "  the API server holds {} services and {} endpoints ({:.1} s)",
             fleet.services,

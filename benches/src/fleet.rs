@@ -77,7 +77,7 @@ impl Fleet {
     }
 
     /// Every life of an endpoint has an address of its own, out of 10.0.0.0/8.
-    fn address(self, number: usize, at: usize, life: usize) -> String {
+    pub(crate) fn address(self, number: usize, at: usize, life: usize) -> String {
         let all = self.instances();
         let host = (number * self.endpoints + at + life * all) % 0x00ff_fffe + 1;
         format!("10.{}.{}.{}", host >> 16, (host >> 8) & 255, host & 255)

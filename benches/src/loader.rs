@@ -1,4 +1,4 @@
-//! The bare loader: the same registrations, through transactions, and nothing else.
+//! The bare loader: the same registrations, through transactions, or the same objects, and nothing else.
 //!
 //! It knows beforehand what to write, compares nothing, waits for nobody and checks no version. What it needs is the
 //! least that any program could need.
@@ -21,20 +21,53 @@ const OPS: usize = 128;
 /// The most bytes of a transaction.
 const BYTES: usize = 512 * 1024;
 /// Transactions under way: the next is on its way while Consul works on one. More gain nothing, there is one log.
-const UNDER_WAY: usize = 2;
+pub(crate) const UNDER_WAY: usize = 2;
 
 /// Writes all of it into an empty Consul; how long that took.
 pub(crate) async fn load(client: &Client, writes: &[Vec<Value>]) -> Result<Duration> {
-    let client = client.keeping_connections();
     // The node must be there before what is on it, and its transaction be answered before the others start.
     let node =
-        json!([{ "Node": { "Verb": "set", "Node": { "Node": NODE, "Address": "127.0.0.1" } } }]);
+        json!({ "Node": { "Verb": "set", "Node": { "Node": NODE, "Address": "127.0.0.1" } } });
+    let first = write(client, &[vec![node]], 1).await?;
+    Ok(first + write(client, writes, UNDER_WAY).await?)
+}
+
+/// Writes all of it through transactions, so many at once; how long that took.
+pub(crate) async fn write(
+    client: &Client,
+    writes: &[Vec<Value>],
+    under_way: usize,
+) -> Result<Duration> {
+    let client = client.keeping_connections();
     let bodies = bodies(writes);
     let begun = Instant::now();
-    put(&client, node.to_string()).await?;
     stream::iter(bodies)
         .map(|body| put(&client, body))
-        .buffer_unordered(UNDER_WAY)
+        .buffer_unordered(under_way)
+        .try_collect::<()>()
+        .await?;
+    Ok(begun.elapsed())
+}
+
+/// Creates objects in Kubernetes, so many lists of them at once, each list in its order; how long that took.
+pub(crate) async fn create(
+    client: &Client,
+    lists: &[Vec<(String, Value)>],
+    under_way: usize,
+) -> Result<Duration> {
+    let client = client.keeping_connections();
+    let begun = Instant::now();
+    stream::iter(lists)
+        .map(|list| {
+            let client = client.clone();
+            async move {
+                for (path, object) in list {
+                    client.post(path, object).await?.success()?;
+                }
+                Ok::<_, Error>(())
+            }
+        })
+        .buffer_unordered(under_way)
         .try_collect::<()>()
         .await?;
     Ok(begun.elapsed())

@@ -12,7 +12,9 @@ mod fleet;
 mod loader;
 mod meter;
 mod program;
+mod registry;
 mod report;
+mod shown;
 mod stage;
 mod stats;
 
@@ -27,7 +29,7 @@ use crate::{
     error::{Error, Result},
     fleet::Fleet,
     report::Report,
-    stage::{Bench, Checks},
+    stage::{Bench, Checks, Place},
 };
 
 /// Changes a second, and for how long.
@@ -74,10 +76,8 @@ async fn run(args: &Args) -> Result<Report> {
     for (version, checks) in catalogs(args.size) {
         let Some(filled) = cluster.take() else { break };
         let bench = Arc::new(Bench {
+            place: Place::new(program.clone(), version)?,
             cluster: filled,
-            program: program.clone(),
-            folder: tempfile::tempdir().map_err(Error::io("making a folder"))?,
-            version,
             checks,
         });
         eprintln!("Consul {version}, {checks}");
@@ -88,6 +88,10 @@ async fn run(args: &Args) -> Result<Report> {
             running(args, &bench, &mut report).await?;
         }
         cluster = Some(again(bench)?.cluster);
+    }
+    if args.measures(Stage::Import) {
+        let place = Place::new(program.clone(), ConsulVersion::default())?;
+        stage::import::measure(&place, args.size.fleet(), &mut report).await?;
     }
     if args.measures(Stage::Memory) {
         if args.size != Size::Small {
@@ -147,10 +151,8 @@ async fn memory(
         _ => Cluster::start(fleet).await?,
     };
     let bench = Bench {
+        place: Place::new(program, ConsulVersion::default())?,
         cluster,
-        program,
-        folder: tempfile::tempdir().map_err(Error::io("making a folder"))?,
-        version: ConsulVersion::default(),
         checks: Checks::Always,
     };
     let minutes = if args.size == Size::Large { 10 } else { 1 };

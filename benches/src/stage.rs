@@ -2,6 +2,7 @@
 
 pub(crate) mod changes;
 pub(crate) mod cold;
+pub(crate) mod import;
 pub(crate) mod memory;
 pub(crate) mod rest;
 
@@ -9,15 +10,24 @@ use std::{fmt, path::PathBuf};
 
 use consul_sync_testbed::{Consul, ConsulVersion};
 
-use crate::{cluster::Cluster, error::Result, program::Program};
+use crate::{
+    cluster::Cluster,
+    error::{Error, Result},
+    program::Program,
+};
 
 /// What every stage needs.
-pub(crate) struct Bench {
-    pub(crate) cluster: Cluster,
+pub(crate) struct Place {
     pub(crate) program: PathBuf,
     /// For the program's log.
     pub(crate) folder: tempfile::TempDir,
     pub(crate) version: ConsulVersion,
+}
+
+/// What the stages on the way from Kubernetes to Consul need.
+pub(crate) struct Bench {
+    pub(crate) place: Place,
+    pub(crate) cluster: Cluster,
     pub(crate) checks: Checks,
 }
 
@@ -28,16 +38,26 @@ pub(crate) enum Checks {
     Failing,
 }
 
+impl Place {
+    pub(crate) fn new(program: PathBuf, version: ConsulVersion) -> Result<Self> {
+        Ok(Self {
+            program,
+            folder: tempfile::tempdir().map_err(Error::io("making a folder"))?,
+            version,
+        })
+    }
+}
+
 impl Bench {
     /// An empty Consul.
     pub(crate) async fn consul(&self) -> Result<Consul> {
-        Ok(Consul::start(self.version).await?)
+        Ok(Consul::start(self.place.version).await?)
     }
 
     /// The program, ready, between the cluster and this Consul.
     pub(crate) async fn run(&self, consul: &str) -> Result<Program> {
         Program::start(
-            &self.program,
+            &self.place.program,
             self.cluster.kubeconfig(),
             &[
                 "--consul-addr",
@@ -45,20 +65,16 @@ impl Bench {
                 "--consul-checks",
                 self.checks.as_str(),
             ],
-            self.folder.path(),
+            self.place.folder.path(),
         )
         .await
     }
 
     /// A figure's name, with what it was measured on.
     pub(crate) fn name(&self, what: &str) -> String {
-        let Self {
-            version, checks, ..
-        } = self;
-        format!(
-            "{what} at {} instances, Consul {version}, {checks}",
-            self.cluster.fleet.instances()
-        )
+        let (version, checks) = (self.place.version, self.checks);
+        let instances = self.cluster.fleet.instances();
+        format!("{what} at {instances} instances, Consul {version}, {checks}")
     }
 }
 

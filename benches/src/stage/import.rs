@@ -1,0 +1,378 @@
+//! From Consul to Kubernetes, in mode `endpoints`: cold start, changes, rest.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use consul_sync_testbed::{ApiServer, Client, Consul};
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    error::{Error, Result},
+    fleet::Fleet,
+    loader,
+    meter::Meter,
+    program::Program,
+    registry::{Change, Registry},
+    report::{Figure, Goal, Report},
+    shown::Shown,
+    stage::Place,
+    stats::{median, rank, sorted},
+};
+
+/// Cold starts, in turn with the loader.
+const ROUNDS: usize = 3;
+/// Services that are changed and changed back, one after the other, at most: fewer than have queries of their own.
+const CHANGES: usize = 50;
+/// Between two changes, so that each finds the program at rest.
+const PAUSE: Duration = Duration::from_millis(300);
+/// How many services have a query of their own: as many as Consul lets one client have by default, or all.
+const QUERIES: [(&str, &str); 2] = [("128 queries", "128"), ("a query each", "1000")];
+/// Requests that the loader has under way, as many as the sink has.
+const UNDER_WAY: usize = 32;
+const LIMIT: Duration = Duration::from_secs(120);
+/// How long nothing happens: the query for the list of services is held for half of that.
+const IDLE: Duration = Duration::from_secs(120);
+/// The path of Services, and of EndpointSlices.
+const KINDS: [(&str, &str); 2] = [
+    ("api/v1", "services"),
+    ("apis/discovery.k8s.io/v1", "endpointslices"),
+];
+
+/// The namespace that is written to.
+const NAMESPACE: &str = "imports";
+
+/// What is measured on: a Consul that is full.
+struct Import<'a> {
+    place: &'a Place,
+    consul: Consul,
+    fleet: Fleet,
+}
+
+/// An API server that holds nothing, and what it comes to show.
+///
+/// Each measurement has one of its own: what it costs to create a Service grows with those that have addresses already.
+struct Cluster {
+    api: ApiServer,
+    shown: Shown,
+}
+
+/// Measures all of it.
+pub(crate) async fn measure(place: &Place, fleet: Fleet, report: &mut Report) -> Result<()> {
+    let import = Import {
+        consul: Consul::start(place.version).await?,
+        place,
+        fleet,
+    };
+    let registry = Registry::fill(import.consul.client(), fleet).await?;
+    import.cold(report).await?;
+
+    for (round, queries) in QUERIES.into_iter().enumerate() {
+        let meter = Meter::start(import.consul.http_addr()).await?;
+        let cluster = Cluster::start().await?;
+        let program = import.run(&cluster, &meter.url(), queries.1).await?;
+        cluster.shown.until(import.objects(), LIMIT).await?;
+        program.until_quiet(LIMIT).await?;
+        import
+            .changes(&registry, &cluster.shown, queries.0, round, report)
+            .await?;
+        program.until_quiet(LIMIT).await?;
+        import
+            .rest(&cluster, &program, &meter, queries.0, report)
+            .await?;
+        program.stop().await?;
+    }
+    Ok(())
+}
+
+impl Import<'_> {
+    /// A Service and a slice for each service.
+    fn objects(&self) -> usize {
+        2 * self.fleet.services
+    }
+
+    fn name(&self, what: &str) -> String {
+        format!(
+            "to Kubernetes: {what} at {} services of {} instances, Consul {}",
+            self.fleet.services, self.fleet.endpoints, self.place.version
+        )
+    }
+
+    /// The program, ready, between this Consul and a cluster.
+    async fn run(&self, cluster: &Cluster, consul: &str, queries: &str) -> Result<Program> {
+        let arguments = ["--to-consul=false", "--to-k8s", "--k8s-mode", "endpoints"];
+        let mut arguments = arguments.to_vec();
+        arguments.extend(["--k8s-write-namespace", NAMESPACE, "--consul-addr", consul]);
+        // The server registers itself.
+        arguments.extend(["--import-deny-names", "consul", "--import-queries", queries]);
+        let kubeconfig = cluster.api.kubeconfig();
+        Program::start(
+            &self.place.program,
+            kubeconfig,
+            &arguments,
+            self.place.folder.path(),
+        )
+        .await
+    }
+
+    /// From the start of the process until a watch showed the last object, beside a loader of the same objects.
+    async fn cold(&self, report: &mut Report) -> Result<()> {
+        let (mut ours, mut theirs, mut ratios) = (vec![], vec![], vec![]);
+        for round in 1..=ROUNDS {
+            let cluster = Cluster::start().await?;
+            let program = self.run(&cluster, self.consul.url(), QUERIES[0].1).await?;
+            let last = cluster.shown.until(self.objects(), LIMIT).await?;
+            let seconds = last.duration_since(program.started).as_secs_f64();
+            program.until_quiet(LIMIT).await?;
+            program.stop().await?;
+
+            let lists = cluster.written().await?;
+            let written: usize = lists.iter().map(Vec::len).sum();
+            if written != self.objects() {
+                return Err(Error::wrong(format!("{written} objects were written")));
+            }
+            drop(cluster);
+            let cluster = Cluster::start().await?;
+            let loaded = loader::create(cluster.api.client(), &lists, UNDER_WAY).await?;
+            let loaded = loaded.as_secs_f64();
+            eprintln!("  cold start {round}: {seconds:.2} s, the loader {loaded:.2} s");
+            ours.push(seconds);
+            theirs.push(loaded);
+            ratios.push(loaded / seconds);
+        }
+        report.add(Figure {
+            name: self.name("cold start"),
+            unit: "s",
+            ours: median(&ours),
+            limit: median(&theirs),
+            goal: None,
+        });
+        report.add(Figure {
+            name: self.name("share of the bare loader's rate"),
+            unit: "%",
+            ours: median(&ratios).map(|ratio| ratio * 100.0),
+            limit: Some(100.0),
+            goal: Some(Goal::AtLeast(70.0)),
+        });
+        Ok(())
+    }
+
+    /// One change after the other, from sending it to Consul until a watch shows it; of services that no round before
+    /// has changed.
+    async fn changes(
+        &self,
+        registry: &Registry,
+        shown: &Shown,
+        queries: &str,
+        round: usize,
+        report: &mut Report,
+    ) -> Result<()> {
+        let count = CHANGES.min(self.fleet.services / (2 * QUERIES.len()));
+        let first = 2 * count * round;
+        let turns: [(&str, usize, &[Change]); 3] = [
+            (
+                "a check that changes",
+                first,
+                &[Change::Fails, Change::Recovers],
+            ),
+            (
+                "an instance that moves, of a service changed of late,",
+                first,
+                &[Change::Moves, Change::Returns],
+            ),
+            // Not back again: then it has changed of late.
+            (
+                "an instance that moves, of another service,",
+                first + count,
+                &[Change::Moves],
+            ),
+        ];
+        for (what, first, changes) in turns {
+            let mut times = Vec::new();
+            let services = first..first + count;
+            for (at, change) in
+                services.flat_map(|at| changes.iter().map(move |change| (at, *change)))
+            {
+                let number = at * 617 % self.fleet.services;
+                let wanted = registry.wanted(number, change);
+                let begun = Instant::now();
+                let made = registry.change(number, change);
+                let seen = async { shown.until_shown(&wanted, LIMIT).await };
+                let (seen, ()) = futures::future::try_join(seen, made).await?;
+                times.push(seen.duration_since(begun).as_secs_f64() * 1000.0);
+                sleep(PAUSE).await;
+            }
+            let times = sorted(times);
+            for (share, which, goal) in [(0.5, "p50", 100.0), (0.99, "p99", 500.0)] {
+                report.add(Figure {
+                    name: self.name(&format!("{what} to visible, {which}, {queries},")),
+                    unit: "ms",
+                    ours: rank(&times, share),
+                    limit: None,
+                    goal: Some(Goal::AtMost(goal)),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// A while without a change.
+    async fn rest(
+        &self,
+        cluster: &Cluster,
+        program: &Program,
+        meter: &Meter,
+        queries: &str,
+        report: &mut Report,
+    ) -> Result<()> {
+        let versions = cluster.versions().await?;
+        let (before, started) = (meter.read(), program.read().await?);
+        sleep(IDLE).await;
+        let (after, idle) = (meter.read(), program.read().await?);
+        let minutes = IDLE.as_secs_f64() / 60.0;
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+        let per_minute = |from: u64, to: u64| Some((to - from) as f64 / minutes);
+        let zero = Some(Goal::AtMost(0.0));
+        let figures = [
+            (
+                "writes a minute while idle",
+                "",
+                Some((idle.writes - started.writes) / minutes),
+                zero,
+            ),
+            (
+                "requests to Consul a minute while idle",
+                "",
+                per_minute(before.0, after.0),
+                None,
+            ),
+            (
+                "bytes read from Consul a minute while idle",
+                "B",
+                per_minute(before.1, after.1),
+                None,
+            ),
+            (
+                "processor time a minute while idle",
+                "s",
+                Some((idle.cpu_seconds - started.cpu_seconds) / minutes),
+                None,
+            ),
+            (
+                "resident memory",
+                "MiB",
+                Some(idle.resident / (1024.0 * 1024.0)),
+                None,
+            ),
+        ];
+        for (what, unit, ours, goal) in figures {
+            report.add(Figure {
+                name: self.name(&format!("{what}, {queries},")),
+                unit,
+                ours,
+                limit: None,
+                goal,
+            });
+        }
+        // The objects themselves say the same as the program's own count.
+        if cluster.versions().await? != versions {
+            return Err(Error::wrong("an object was written while nothing changed"));
+        }
+        Ok(())
+    }
+}
+
+impl Cluster {
+    async fn start() -> Result<Self> {
+        let api = ApiServer::start().await?;
+        api.namespace(NAMESPACE).await?;
+        let shown = Shown::follow(api.client(), NAMESPACE).await?;
+        Ok(Self { api, shown })
+    }
+
+    /// Everything that was written, with the paths that it would be created at: one list a Service, itself, then its
+    /// slices.
+    async fn written(&self) -> Result<Vec<Vec<(String, Value)>>> {
+        let mut lists: BTreeMap<String, Vec<(String, Value)>> = BTreeMap::new();
+        for path in paths() {
+            for object in items(self.api.client(), &path).await? {
+                let metadata = &object["metadata"];
+                let service = metadata["labels"]["kubernetes.io/service-name"].as_str();
+                let service = service.or(metadata["name"].as_str());
+                let service = service.unwrap_or_default().to_owned();
+                let list = lists.entry(service).or_default();
+                list.push((path.clone(), plain(object)));
+            }
+        }
+        Ok(lists.into_values().collect())
+    }
+
+    /// The names of all objects, with their versions.
+    async fn versions(&self) -> Result<BTreeMap<String, Value>> {
+        let mut versions = BTreeMap::new();
+        for path in paths() {
+            for object in items(self.api.client(), &path).await? {
+                let metadata = &object["metadata"];
+                let name = format!("{path}/{}", metadata["name"]);
+                versions.insert(name, metadata["resourceVersion"].clone());
+            }
+        }
+        Ok(versions)
+    }
+}
+
+/// Where Services and EndpointSlices are, in this order.
+fn paths() -> [String; 2] {
+    KINDS.map(|(group, resource)| format!("/{group}/namespaces/{NAMESPACE}/{resource}"))
+}
+
+async fn items(client: &Client, path: &str) -> Result<Vec<Value>> {
+    let mut list = client.get(path).await?.json()?;
+    match list["items"].take() {
+        Value::Array(items) => Ok(items),
+        other => Err(Error::wrong(format!("{path} lists {other}"))),
+    }
+}
+
+/// An object without what the API server gave it.
+fn plain(mut object: Value) -> Value {
+    let metadata = object["metadata"].take();
+    let given = ["name", "labels", "annotations"];
+    let kept = given.map(|field| (field.to_owned(), metadata[field].clone()));
+    object["metadata"] = Value::Object(kept.into_iter().collect::<Map<_, _>>());
+    if let Some(parts) = object.as_object_mut() {
+        parts.remove("status");
+    }
+    if let Some(spec) = object["spec"].as_object_mut() {
+        spec.retain(|field, _| field == "type" || field == "ports");
+    }
+    if object["spec"].is_null()
+        && let Some(parts) = object.as_object_mut()
+    {
+        parts.remove("spec");
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_loaded_is_what_was_written_without_what_the_server_gave() {
+        let metadata = json!({"name": "web", "namespace": "a", "uid": "1", "labels": {"l": "1"}, "annotations": {}});
+        let service = json!({"metadata": metadata, "spec": {"type": "ClusterIP", "clusterIP": "10.0.0.1", "ports": [1]},
+            "status": {}});
+        let kept = json!({"name": "web", "labels": {"l": "1"}, "annotations": {}});
+        assert_eq!(
+            plain(service),
+            json!({"metadata": kept, "spec": {"type": "ClusterIP", "ports": [1]}})
+        );
+        let slice = json!({"metadata": metadata, "addressType": "IPv4"});
+        assert_eq!(
+            plain(slice),
+            json!({"metadata": kept, "addressType": "IPv4"})
+        );
+    }
+}
