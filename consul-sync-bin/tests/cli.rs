@@ -288,3 +288,18 @@ fn the_incumbents_command_line_is_read_as_the_incumbent_reads_it() {
     assert!(stderr(&other).contains("inject-connect"));
     std::fs::remove_dir_all(program.parent().unwrap()).unwrap();
 }
+
+#[test]
+fn the_shipped_policy_is_what_is_printed() {
+    let printed = consul_sync(
+        &[
+            "rbac",
+            "--consul-policy",
+            "--leader-election=consul",
+            "--to-k8s",
+        ],
+        &[],
+    );
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/consul/policy.hcl");
+    assert_eq!(stdout(&printed), std::fs::read_to_string(shipped).unwrap());
+}

@@ -11,9 +11,11 @@
 
 mod both;
 mod catalog;
+mod chart;
 mod commands;
 mod crash;
 mod election;
+mod image;
 mod import;
 mod life;
 mod narrowed;

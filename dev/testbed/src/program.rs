@@ -14,6 +14,8 @@ pub enum Program {
     Consul(ConsulVersion),
     /// A cluster's DNS server.
     CoreDns,
+    /// What renders the chart: no server, and built like one.
+    Helm,
 }
 
 /// A minor version of Consul that is tested against.
@@ -34,12 +36,13 @@ pub enum ConsulVersion {
 
 impl Program {
     /// Every program, in the order in which `dev/servers/build` builds them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Etcd,
         Self::Consul(ConsulVersion::V1_22),
         Self::KubeApiserver,
         Self::Consul(ConsulVersion::V1_21),
         Self::CoreDns,
+        Self::Helm,
     ];
 
     /// The name of its folder under `dev/servers`.
@@ -50,6 +53,7 @@ impl Program {
             Self::Consul(ConsulVersion::V1_21) => "consul-1.21",
             Self::Consul(ConsulVersion::V1_22) => "consul-1.22",
             Self::CoreDns => "coredns",
+            Self::Helm => "helm",
         }
     }
 
@@ -61,6 +65,7 @@ impl Program {
             Self::Consul(ConsulVersion::V1_21) => "CONSUL_SYNC_CONSUL_1_21",
             Self::Consul(ConsulVersion::V1_22) => "CONSUL_SYNC_CONSUL_1_22",
             Self::CoreDns => "CONSUL_SYNC_COREDNS",
+            Self::Helm => "CONSUL_SYNC_HELM",
         }
     }
 
@@ -71,6 +76,7 @@ impl Program {
             Self::KubeApiserver => "kube-apiserver",
             Self::Consul(_) => "consul",
             Self::CoreDns => "coredns",
+            Self::Helm => "helm",
         }
     }
 }
@@ -78,7 +84,9 @@ impl Program {
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Etcd | Self::KubeApiserver | Self::CoreDns => f.write_str(self.file_name()),
+            Self::Etcd | Self::KubeApiserver | Self::CoreDns | Self::Helm => {
+                f.write_str(self.file_name())
+            }
             Self::Consul(version) => write!(f, "consul {version}"),
         }
     }
