@@ -51,7 +51,8 @@ fn running(status: SyncStatus) -> watch::Receiver<Stage> {
     watch::channel(Stage::Running(engines)).1
 }
 
-/// Without what differs from run to run: the process's own numbers, and the order of a counter's series.
+/// Without what differs from run to run: the process's own numbers, the order of a counter's series, and that of the
+/// directions.
 fn ours(metrics: &Metrics) -> String {
     let text = metrics.text().unwrap();
     let mut lines: Vec<&str> = text
@@ -61,6 +62,15 @@ fn ours(metrics: &Metrics) -> String {
     let is_counter = |line: &&str| line.contains("_total{");
     for series in lines.chunk_by_mut(|a, b| is_counter(a) && is_counter(b)) {
         series.sort_unstable();
+    }
+    let direction = |line: &&str| {
+        let (_, rest) = line.split_once("direction=\"")?;
+        Some(rest.split_once('"')?.0.to_owned())
+    };
+    let is_series = |line: &&str| !line.starts_with('#');
+    for series in lines.chunk_by_mut(|a, b| is_series(a) && is_series(b)) {
+        // Stable: the buckets of a histogram stay in their order.
+        series.sort_by_key(direction);
     }
     lines.join("\n")
 }
