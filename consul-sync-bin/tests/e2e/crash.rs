@@ -22,8 +22,8 @@ use crate::{
     world::World,
 };
 
-/// The longest life of a program; starting takes a part of it.
-const LIFE: u64 = 900;
+/// The longest pause between two changes, in milliseconds.
+const PAUSE: u64 = 300;
 
 /// What there is on one side: addresses by name.
 type Side = BTreeMap<String, BTreeSet<String>>;
@@ -110,16 +110,24 @@ impl<'a> Story<'a> {
         }
         let foreign = self.foreign().await;
         let kept = self.kept().await;
+        let mut writing = 0;
         for kill in 0..kills {
             let mut program = Program::start(self.servers, &BOTH);
-            // Some changes come while it starts, some while it works.
+            // Some are killed while they start, the others when they have begun to write.
+            if self.rng.percent(60) {
+                self.grow(kill).await;
+                program.until_logged("written ").await;
+                writing += 1;
+            }
             for _ in 0..=self.rng.below(3) {
                 self.change().await;
-                sleep(Duration::from_millis(self.rng.below(LIFE / 3))).await;
+                sleep(Duration::from_millis(self.rng.below(PAUSE))).await;
             }
             program.kill();
             assert_eq!(self.kept().await, kept, "kill {kill}");
         }
+        println!("{kills} programs killed, {writing} of them while they wrote");
+        assert!(writing > 0, "a story without a program at work");
         let program = Program::ready(self.servers, &BOTH).await;
         self.until_settled().await;
         assert_eq!(self.foreign_now().await, foreign);
@@ -136,38 +144,55 @@ impl<'a> Story<'a> {
         );
     }
 
+    /// Adds an address that nothing takes away again, so that there is something to write for certain.
+    async fn grow(&mut self, kill: u64) {
+        let is_own = self.rng.percent(50);
+        let (side, name, net) = self.side(is_own, 1);
+        let address = format!("10.{net}.200.{}", kill + 1);
+        side.entry(name.clone())
+            .or_default()
+            .insert(address.clone());
+        self.tell_world(is_own, &name, &address, true).await;
+    }
+
     /// Adds an address or takes one away, on either side; one always stays.
     async fn change(&mut self) {
-        let is_own = self.rng.percent(50);
-        let (side, net) = if is_own {
-            (&mut self.own, 1)
-        } else {
-            (&mut self.theirs, 2)
-        };
-        let at = 1 + self.rng.below(5);
-        let kind = if is_own { "own" } else { "theirs" };
-        let name = format!("{kind}-{at}");
-        let Some(addresses) = side.get_mut(&name) else {
-            return;
-        };
-        let address = format!("10.{net}.{at}.{}", 1 + self.rng.below(5));
-        let is_gone = addresses.len() > 1 && addresses.remove(&address);
-        if !is_gone {
+        let (is_own, at) = (self.rng.percent(50), 1 + self.rng.below(5));
+        let mut host = 1 + self.rng.below(5);
+        let (side, name, net) = self.side(is_own, at);
+        let addresses = side.entry(name.clone()).or_default();
+        let address_of = |host| format!("10.{net}.{at}.{host}");
+        if addresses.len() == 1 && addresses.contains(&address_of(host)) {
+            host = 1 + host % 5;
+        }
+        let address = address_of(host);
+        let is_new = !addresses.remove(&address);
+        if is_new {
             addresses.insert(address.clone());
         }
+        self.tell_world(is_own, &name, &address, is_new).await;
+    }
+
+    /// A side, with the name and the network of one of its services.
+    fn side(&mut self, is_own: bool, at: u64) -> (&mut Side, String, u8) {
         if is_own {
-            let addresses = texts(addresses);
-            World(&self.servers.kubernetes)
-                .scale(&name, &addresses)
-                .await;
-        } else if is_gone {
-            Registered(&self.servers.consul)
-                .remove(&name, &address)
-                .await;
+            (&mut self.own, format!("own-{at}"), 1)
         } else {
-            Registered(&self.servers.consul)
-                .put(&name, &[&address])
+            (&mut self.theirs, format!("theirs-{at}"), 2)
+        }
+    }
+
+    async fn tell_world(&self, is_own: bool, name: &str, address: &str, is_new: bool) {
+        let registered = Registered(&self.servers.consul);
+        if is_own {
+            let addresses = texts(&self.own[name]);
+            World(&self.servers.kubernetes)
+                .scale(name, &addresses)
                 .await;
+        } else if is_new {
+            registered.put(name, &[address]).await;
+        } else {
+            registered.remove(name, address).await;
         }
     }
 
