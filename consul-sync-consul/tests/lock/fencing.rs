@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use consul_sync_consul::{
-    Client, ClientSettings, ConsulSink, LockState, Registration, preflight,
+    Client, ClientSettings, ConsulSink, LockState, Registration, preflight, preflight_lock,
     testing::{Endpoint, FakeConsul},
 };
 use consul_sync_core::{Action, Layout, Op, Outcome, Sink, testing::service};
@@ -246,6 +246,17 @@ async fn preflight_asks_for_the_rights_of_the_lock() {
         .await
         .unwrap();
     let only = Replica::elected(&consul.url(), "only");
+    let lacking: Vec<String> = preflight_lock(&only.lock)
+        .await
+        .into_iter()
+        .filter(|finding| !finding.good)
+        .map(|finding| finding.message)
+        .collect();
+    let rules = [
+        r#"key "consul-sync/cluster-a/leader" { policy = "write" }"#,
+        r#"session "k8s-sync" { policy = "write" }"#,
+    ];
+    assert_eq!(lacking, rules.map(|rule| format!("the token lacks {rule}")));
     let text = format!("{:?}", preflight(&only.sink).await);
     for rule in [
         r#"key \"consul-sync/cluster-a/leader\" { policy = \"write\" }"#,
@@ -261,5 +272,7 @@ async fn preflight_asks_for_the_rights_of_the_lock() {
         .session(NODE, Right::Write);
     consul.put_token("only", rules);
     let findings = preflight(&only.sink).await;
+    assert!(findings.iter().all(|finding| finding.good), "{findings:?}");
+    let findings = preflight_lock(&only.lock).await;
     assert!(findings.iter().all(|finding| finding.good), "{findings:?}");
 }
