@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, time::Duration};
 
 use consul_sync_core::{ErrorKind, Slot};
 use consul_sync_k8s::KubeSink;
-use k8s_openapi::jiff::Timestamp;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     time::sleep,
@@ -60,7 +59,7 @@ impl Teller {
     /// What another try would not mend.
     async fn told(&self, slot: &Slot) -> Result<(), String> {
         loop {
-            match self.sink.tell_in_the_way(slot, Timestamp::now()).await {
+            match self.sink.tell_in_the_way(slot).await {
                 Ok(true) => {
                     info!(service = %slot, "a Service that is not ours has this name; an Event on it says so");
                     return Ok(());

@@ -3,8 +3,8 @@
 use std::sync::{Arc, PoisonError};
 
 use consul_sync_core::{SinkError, Slot, Standing};
-use k8s_openapi::jiff::Timestamp;
-use kube::{api::PostParams, core::Request};
+use k8s_openapi::jiff::{Timestamp, fmt::rfc2822};
+use kube::{api::PostParams, client::Body, core::Request};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -20,7 +20,7 @@ impl KubeSink {
     /// the object's UID. Answers whether an Event was written now.
     ///
     /// Nothing is written when the Service is ours, or gone, or events are off. Meant for
-    /// [`Observer::blocked`](consul_sync_core::Observer::blocked). `now` is what the Event says of its time, for people.
+    /// [`Observer::blocked`](consul_sync_core::Observer::blocked). The Event's time is the server's: no clock here is asked.
     ///
     /// # Errors
     /// When the server does not answer, or a right is missing. Nothing is tried again.
@@ -38,13 +38,12 @@ impl KubeSink {
     /// }));
     /// let sink = KubeSink::new(cluster.client(), ImportSettings::new(Owner::new("cluster-a")?))?;
     /// let slot = Slot::new("default/web")?;
-    /// let now = "2026-12-01T09:00:00Z".parse()?;
-    /// assert!(sink.tell_in_the_way(&slot, now).await?);
-    /// assert!(!sink.tell_in_the_way(&slot, now).await?, "once");
+    /// assert!(sink.tell_in_the_way(&slot).await?);
+    /// assert!(!sink.tell_in_the_way(&slot).await?, "once");
     /// assert_eq!(cluster.list("events")[0]["reason"], "NameTaken");
     /// # Ok(()) }
     /// ```
-    pub async fn tell_in_the_way(&self, slot: &Slot, now: Timestamp) -> Result<bool, SinkError> {
+    pub async fn tell_in_the_way(&self, slot: &Slot) -> Result<bool, SinkError> {
         if !self.inner.placement.settings.events {
             return Ok(false);
         }
@@ -68,6 +67,7 @@ impl KubeSink {
             namespace: Some(namespace),
             name: None,
         };
+        let now = self.servers_time(slot).await;
         let body = self.event(slot, &uid, now).to_string().into_bytes();
         let request = Request::new(format!("/api/v1/namespaces/{namespace}/events"))
             .create(&PostParams::default(), body)
@@ -88,6 +88,18 @@ impl KubeSink {
         Ok(is_new)
     }
 
+    /// What the server's clock says, by an answer's header; none where that has no time.
+    async fn servers_time(&self, slot: &Slot) -> Option<Timestamp> {
+        let (namespace, name) = parts(slot);
+        let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
+        let request = http::Request::get(path).body(Body::empty()).ok()?;
+        let answer = timeout(LIMIT, self.inner.client.send(request)).await.ok()?;
+        let answer = answer.ok()?;
+        let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
+        let time = rfc2822::parse(date).ok()?;
+        Some(time.timestamp())
+    }
+
     fn has_told(&self, uid: &Arc<str>) -> bool {
         let told = self
             .inner
@@ -97,10 +109,10 @@ impl KubeSink {
         told.contains(uid)
     }
 
-    fn event(&self, slot: &Slot, uid: &str, now: Timestamp) -> Value {
+    fn event(&self, slot: &Slot, uid: &str, now: Option<Timestamp>) -> Value {
         let (namespace, name) = parts(slot);
         let owner = &self.inner.placement.owner;
-        let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let now = now.map(|now| now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
         json!({
             "apiVersion": "v1",
             "kind": "Event",
