@@ -1,8 +1,15 @@
 //! Key-value pairs of a service or an instance.
 
-use std::{fmt, sync::Arc};
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 /// A set of key-value pairs, sorted by key, shared by cloning.
+///
+/// How it is held has no meaning: sets of the same pairs are equal.
 ///
 /// ```
 /// use consul_sync_core::Meta;
@@ -10,31 +17,75 @@ use std::{fmt, sync::Arc};
 /// let instance: Meta = [("zone", "2")].into_iter().collect();
 /// assert_eq!(service.with(&instance).get("zone"), Some("2"));
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Meta(Option<Arc<[Pair]>>);
+#[derive(Clone, Default)]
+pub struct Meta(Option<Arc<Pairs>>);
 
 type Pair = (Arc<str>, Arc<str>);
+
+/// At least one pair.
+enum Pairs {
+    /// Sorted by key.
+    Listed(Box<[Pair]>),
+    /// Pairs that others have, too, and one more. Most instances differ from their neighbours in one pair: so held,
+    /// four pairs of theirs take a third of the room.
+    Topped {
+        /// `Listed`, without the key of `top`.
+        under: Meta,
+        top: Pair,
+    },
+}
 
 impl Meta {
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
-        let pairs = self.0.as_deref()?;
-        let at = pairs.binary_search_by(|(k, _)| k.as_ref().cmp(key)).ok()?;
-        pairs.get(at).map(|(_, value)| value.as_ref())
+        let (listed, top) = self.parts();
+        if let Some((_, value)) = top.filter(|(top, _)| top.as_ref() == key) {
+            return Some(value);
+        }
+        let at = listed.binary_search_by(|(k, _)| k.as_ref().cmp(key)).ok()?;
+        listed.get(at).map(|(_, value)| value.as_ref())
     }
 
     /// The pairs in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
-        self.0
-            .as_deref()
-            .unwrap_or_default()
-            .iter()
-            .map(|(k, v)| (k, v))
+        let (listed, top) = self.parts();
+        let at = top.map_or(0, |(top, _)| listed.partition_point(|(key, _)| key < top));
+        let (before, after) = listed.split_at(at);
+        let all = before.iter().chain(top).chain(after);
+        all.map(|(key, value)| (key, value))
     }
 
     /// How many pairs there are.
     pub fn len(&self) -> usize {
-        self.0.as_deref().map_or(0, <[_]>::len)
+        let (listed, top) = self.parts();
+        listed.len() + usize::from(top.is_some())
+    }
+
+    /// These pairs and one more, which wins over theirs of the same key. The pairs are shared with `self`, where
+    /// they can be, so it pays to give the same set to all that differ in one key alone.
+    ///
+    /// ```
+    /// use consul_sync_core::Meta;
+    /// let node: Meta = [("node", "n1"), ("zone", "z")].into_iter().collect();
+    /// let pod = node.topped("pod", "web-1");
+    /// assert_eq!(pod, [("node", "n1"), ("pod", "web-1"), ("zone", "z")].into_iter().collect());
+    /// ```
+    #[must_use]
+    pub fn topped(&self, key: impl Into<Arc<str>>, value: impl Into<Arc<str>>) -> Meta {
+        let top = (key.into(), value.into());
+        if matches!(self.0.as_deref(), Some(Pairs::Listed(_))) && self.get(&top.0).is_none() {
+            let under = self.clone();
+            return Self(Some(Arc::new(Pairs::Topped { under, top })));
+        }
+        self.with(&std::iter::once(top).collect())
+    }
+
+    fn parts(&self) -> (&[Pair], Option<&Pair>) {
+        match self.0.as_deref() {
+            None => (&[], None),
+            Some(Pairs::Listed(pairs)) => (pairs, None),
+            Some(Pairs::Topped { under, top }) => (under.parts().0, Some(top)),
+        }
     }
 
     /// Whether there is no pair.
@@ -70,7 +121,38 @@ impl<K: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(K, V)> for Meta {
         pairs.reverse();
         pairs.dedup_by(|a, b| a.0 == b.0);
         pairs.reverse();
-        Self((!pairs.is_empty()).then(|| pairs.into()))
+        Self((!pairs.is_empty()).then(|| Arc::new(Pairs::Listed(pairs.into()))))
+    }
+}
+
+impl PartialEq for Meta {
+    fn eq(&self, other: &Self) -> bool {
+        let is_same = match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        is_same || (self.len() == other.len() && self.iter().eq(other.iter()))
+    }
+}
+
+impl Eq for Meta {}
+
+impl PartialOrd for Meta {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Meta {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+
+impl Hash for Meta {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.len().hash(state);
+        self.iter().for_each(|pair| pair.hash(state));
     }
 }
 
@@ -82,7 +164,43 @@ impl fmt::Debug for Meta {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn digest(meta: &Meta) -> u64 {
+        BuildHasherDefault::<DefaultHasher>::default().hash_one(meta)
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_with_a_pair_on_top_is_the_set_of_all_its_pairs(
+            under in proptest::collection::btree_map("[a-d]{1,2}", "[xy]", 0..5),
+            tops in proptest::collection::vec(("[a-d]{1,2}", "[xy]"), 1..3),
+            other in proptest::collection::btree_map("[a-d]{1,2}", "[xy]", 0..5),
+        ) {
+            let mut pairs = under.clone();
+            let mut topped: Meta = under.into_iter().collect();
+            for (key, value) in tops {
+                topped = topped.topped(key.as_str(), value.as_str());
+                pairs.insert(key, value);
+            }
+            let listed: Meta = pairs.clone().into_iter().collect();
+            prop_assert_eq!(&topped, &listed);
+            prop_assert!(topped.iter().eq(listed.iter()));
+            prop_assert_eq!(digest(&topped), digest(&listed));
+            prop_assert_eq!(topped.len(), pairs.len());
+            for (key, value) in &pairs {
+                prop_assert_eq!(topped.get(key), Some(value.as_str()));
+            }
+            let other: Meta = other.into_iter().collect();
+            prop_assert_eq!(topped.cmp(&other), listed.cmp(&other));
+            prop_assert_eq!(topped == other, listed == other);
+            prop_assert_eq!(topped.with(&other), listed.with(&other));
+        }
+    }
 
     #[test]
     fn the_last_pair_of_a_key_wins_and_keys_are_sorted() {

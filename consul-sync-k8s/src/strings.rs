@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use consul_sync_core::Meta;
+
 /// Fewer strings than this are never swept.
 const FLOOR: usize = 4096;
 
@@ -13,6 +15,8 @@ const FLOOR: usize = 4096;
 pub(crate) struct Strings {
     known: HashSet<Arc<str>>,
     sweep_at: usize,
+    /// Sets of pairs that endpoints have in common.
+    metas: HashSet<Meta>,
 }
 
 /// The fixed texts of a registration, as shared strings.
@@ -38,6 +42,7 @@ impl Default for Strings {
         Self {
             known: HashSet::new(),
             sweep_at: FLOOR,
+            metas: HashSet::new(),
         }
     }
 }
@@ -57,6 +62,18 @@ impl Strings {
             return Arc::clone(known);
         }
         self.add(Arc::clone(text))
+    }
+
+    /// The one shared form of a set of pairs. There is one for each node, so the few thousand last ones are enough.
+    pub(crate) fn share_meta(&mut self, meta: Meta) -> Meta {
+        if let Some(known) = self.metas.get(&meta) {
+            return known.clone();
+        }
+        if self.metas.len() >= FLOOR {
+            self.metas.clear();
+        }
+        self.metas.insert(meta.clone());
+        meta
     }
 
     fn add(&mut self, text: Arc<str>) -> Arc<str> {

@@ -26,6 +26,9 @@ struct Parts {
     checks: Vec<Arc<RegisteredCheck>>,
 }
 
+/// How many of the last checks are looked at for one that is the same.
+const RECENT: usize = 4;
+
 /// What of a claim had no place.
 #[derive(Default)]
 struct Refused {
@@ -88,8 +91,11 @@ pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<
             ids::plain(name, &address)
         };
         if let Some(id) = id {
-            let record = candidate.registration(id, &mut parts);
-            placed.push((placement.known.share(record), candidate));
+            let record = placement
+                .known
+                .share(candidate.registration(id, &mut parts));
+            parts.prefer(candidate.claim, &record);
+            placed.push((record, candidate));
         }
     }
     // Two addresses whose hashes begin alike share an ID (fault O06). The earlier claim holds it; within one claim
@@ -222,13 +228,27 @@ impl Parts {
         }
     }
 
+    /// What a registration that is held already has in common with the next ones is shared with them, too: each layout
+    /// that leaves one new instance behind would leave common parts of its own behind otherwise.
+    fn prefer(&mut self, claim: usize, record: &Registration) {
+        let common = &mut self.commons[claim];
+        if !Arc::ptr_eq(common, &record.common) && *common == record.common {
+            *common = Arc::clone(&record.common);
+        }
+        let Some(held) = &record.check else { return };
+        let mut recent = self.checks.iter_mut().rev().take(RECENT);
+        if let Some(check) = recent.find(|check| *check == held) {
+            *check = Arc::clone(held);
+        }
+    }
+
     /// The checks of a service are mostly of two kinds, ready and not.
     fn check(&mut self, check: &Check) -> Option<Arc<RegisteredCheck>> {
         if !self.which.has(check) {
             return None;
         }
         let check = RegisteredCheck::from(check);
-        let mut recent = self.checks.iter().rev().take(4);
+        let mut recent = self.checks.iter().rev().take(RECENT);
         if let Some(known) = recent.find(|known| ***known == check) {
             return Some(Arc::clone(known));
         }

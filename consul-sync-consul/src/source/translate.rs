@@ -126,13 +126,16 @@ fn instance(
         .iter()
         .map(|(key, value)| (key.as_str(), value.as_str()));
     instance.meta = meta(own.filter(|(key, _)| !shared.contains_key(key)));
-    instance.check = Some(Check {
-        scope: Arc::clone(key.namespace()),
-        name: "Consul health checks".into(),
-        kind: "consul".into(),
-        status: status(&entry.checks),
-        output: Arc::default(),
-    });
+    instance.check = Some(
+        Check {
+            scope: Arc::clone(key.namespace()),
+            name: "Consul health checks".into(),
+            kind: "consul".into(),
+            status: status(&entry.checks),
+            output: Arc::default(),
+        }
+        .into(),
+    );
     Ok(instance)
 }
 

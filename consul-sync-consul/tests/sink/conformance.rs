@@ -12,7 +12,7 @@ async fn the_consul_sink_does_what_every_sink_must() {
     services[0].weight = Some(5);
     services[1].tags = ["k8s".into(), "a \"quoted\" tag".into()].into();
     for (n, instance) in services[2].instances.iter_mut().enumerate() {
-        instance.check = Some(check(n % 2 == 0));
+        instance.check = Some(check(n % 2 == 0).into());
     }
     conformance::sink(&sink(&consul.url()), &services).await;
 }

@@ -63,7 +63,7 @@ async fn act(step: &Step, consul: &FakeConsul, source: &TableSource, wanted: &mu
         Step::Put(name, count, is_ready) => {
             let mut service = service(&format!("svc-{name}"), *count);
             if let Some(first) = service.instances.first_mut() {
-                first.check = is_ready.then(|| check(*count % 2 == 0));
+                first.check = is_ready.then(|| check(*count % 2 == 0).into());
             }
             source.put(service.clone());
             wanted.insert(*name, service);

@@ -1,5 +1,7 @@
 //! What becomes of a batch that does not go through as it is.
 
+use std::sync::Arc;
+
 use consul_sync_consul::{
     Secret, TokenSource,
     testing::{DefaultPolicy, Endpoint, FakeConsul, Fault, Right, Rules},
@@ -61,7 +63,7 @@ async fn fault_t05_a_moved_check_makes_its_instance_stale() {
     let sink = sink(&consul.url());
     write(&sink, &[service("web", 1)]).await;
     let mut down = service("web", 1);
-    down.instances[0].check = Some(check(false));
+    down.instances[0].check = Some(check(false).into());
     let ops = planned(&sink, &[down]).await;
     let mut held = consul.checks(NODE).remove(0);
     held.output = "by somebody else".into();
@@ -75,7 +77,7 @@ async fn fault_t05_a_check_that_moved_is_not_deleted() {
     let mut bare = service("web", 1);
     bare.instances[0].check = None;
     let mut elsewhere = service("web", 1);
-    elsewhere.instances[0].check.as_mut().unwrap().scope = "other".into();
+    Arc::make_mut(elsewhere.instances[0].check.as_mut().unwrap()).scope = "other".into();
     for changed in [bare, elsewhere] {
         let consul = FakeConsul::start().await.unwrap();
         let sink = sink(&consul.url());

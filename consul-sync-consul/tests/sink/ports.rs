@@ -1,5 +1,7 @@
 //! Lists of named ports.
 
+use std::sync::Arc;
+
 use consul_sync_consul::{
     Client, ClientSettings, Ports,
     testing::{Endpoint, FakeConsul, Fault},
@@ -57,8 +59,8 @@ async fn a_list_is_written_by_a_single_registration_and_never_by_a_transaction()
     assert_eq!(consul.checks(NODE).len(), 2);
 
     let mut down = listed("web", 2);
-    down.instances[0].check = Some(check(false));
-    down.instances[1].check.as_mut().unwrap().scope = "other".into();
+    down.instances[0].check = Some(check(false).into());
+    Arc::make_mut(down.instances[1].check.as_mut().unwrap()).scope = "other".into();
     write(&sink, &[down.clone()]).await;
     assert_eq!(consul.checks(NODE).len(), 2);
     assert!(consul.operations().iter().all(|op| op.kind == "check"));

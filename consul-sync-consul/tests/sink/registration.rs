@@ -1,5 +1,7 @@
 //! What a write makes of an instance and its check.
 
+use std::sync::Arc;
+
 use consul_sync_consul::{
     Checks, OWNER_META,
     testing::{Endpoint, FakeConsul},
@@ -41,7 +43,7 @@ async fn a_change_of_readiness_leaves_the_instance_as_it_is() {
     write(&sink, &[service("web", 1)]).await;
     let before = consul.instances(NODE).remove(0);
     let mut down = service("web", 1);
-    down.instances[0].check = Some(check(false));
+    down.instances[0].check = Some(check(false).into());
     write(&sink, &[down]).await;
     assert_eq!(consul.instances(NODE), [before]);
     assert_eq!(consul.checks(NODE)[0].status, "critical");
@@ -53,7 +55,7 @@ async fn a_check_that_is_no_longer_wanted_goes_and_one_of_another_scope_takes_it
     let sink = sink(&consul.url());
     write(&sink, &[service("web", 1)]).await;
     let mut moved = service("web", 1);
-    moved.instances[0].check.as_mut().unwrap().scope = "other".into();
+    Arc::make_mut(moved.instances[0].check.as_mut().unwrap()).scope = "other".into();
     write(&sink, &[moved]).await;
     let scopes = |consul: &FakeConsul| -> Vec<String> {
         let checks = consul.checks(NODE).into_iter();
@@ -82,7 +84,7 @@ async fn with_failing_checks_alone_only_what_is_not_passing_has_one() {
     };
     let up = service("web", 2);
     let mut down = service("web", 2);
-    down.instances[1].check = Some(check(false));
+    down.instances[1].check = Some(check(false).into());
 
     write(&failing, std::slice::from_ref(&up)).await;
     let before = consul.instances(NODE);

@@ -88,7 +88,7 @@ proptest! {
                 one.meta = [("k", value.as_str())].into_iter().collect();
                 let mut health = check(is_ready);
                 health.output = output.as_str().into();
-                one.check = (n % 2 == 0).then_some(health);
+                one.check = (n % 2 == 0).then_some(health.into());
                 web.instances.push(one);
             }
             let (slot, written) = records(&sink, &web);

@@ -63,7 +63,7 @@ pub(crate) fn service(name: &str, count: u8) -> Service {
             instance.meta = [("external-k8s-ref-name", format!("pod-{n}"))]
                 .into_iter()
                 .collect();
-            instance.check = Some(check(true));
+            instance.check = Some(check(true).into());
             instance
         })
         .collect();

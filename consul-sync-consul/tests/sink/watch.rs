@@ -142,7 +142,7 @@ async fn an_answer_from_before_a_write_is_not_shown_after_its_outcome() {
 
     let mut update = service("web", 1);
     update.tags = ["new".into()].into();
-    update.instances[0].check = Some(check(false));
+    update.instances[0].check = Some(check(false).into());
     let ops = planned(&sink, &[update]).await;
     assert_eq!(ops.len(), 2, "an update and a delete");
     // Damage wakes the queries, and their answers are on their way when our writes follow.

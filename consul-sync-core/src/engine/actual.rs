@@ -58,6 +58,8 @@ impl<R: Record> Actual<R> {
         if let Some(entry) = self.slots.get_mut(slot) {
             entry.seen = seen;
             if same(&entry.held, &held) {
+                // Equal, and held elsewhere, too: so it is there once.
+                entry.held = held;
                 return false;
             }
         } else if held.records.is_empty() {

@@ -18,7 +18,7 @@ pub fn any_service() -> impl Strategy<Value = Service> {
             service.tags = vec![Arc::from(format!("tag{tag}"))].into();
             for (address, is_ready) in addresses {
                 let mut instance = instance(&format!("10.0.0.{address}"));
-                instance.check = Some(check(is_ready));
+                instance.check = Some(check(is_ready).into());
                 service.instances.push(instance);
             }
             service

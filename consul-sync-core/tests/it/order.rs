@@ -12,13 +12,16 @@ use crate::world::World;
 
 fn with_status(address: &str, status: Status) -> Service {
     let mut web = service("default/web", [address]);
-    web.instances[0].check = Some(Check {
-        scope: Arc::from("default"),
-        name: Arc::from("readiness"),
-        kind: Arc::from("readiness"),
-        status,
-        output: Arc::from(""),
-    });
+    web.instances[0].check = Some(
+        Check {
+            scope: Arc::from("default"),
+            name: Arc::from("readiness"),
+            kind: Arc::from("readiness"),
+            status,
+            output: Arc::from(""),
+        }
+        .into(),
+    );
     web
 }
 

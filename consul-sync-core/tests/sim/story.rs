@@ -333,17 +333,20 @@ fn any_service(script: &Script, rng: &mut Rng) -> Service {
     for _ in 0..rng.below(script.instances) {
         let mut one = instance(&format!("10.0.0.{}", rng.below(script.addresses)));
         let is_ready = rng.chance(70);
-        one.check = Some(Check {
-            scope: Arc::from("ns"),
-            name: Arc::from("readiness"),
-            kind: Arc::from("readiness"),
-            status: if is_ready {
-                Status::Passing
-            } else {
-                Status::Critical
-            },
-            output: Arc::from(""),
-        });
+        one.check = Some(
+            Check {
+                scope: Arc::from("ns"),
+                name: Arc::from("readiness"),
+                kind: Arc::from("readiness"),
+                status: if is_ready {
+                    Status::Passing
+                } else {
+                    Status::Critical
+                },
+                output: Arc::from(""),
+            }
+            .into(),
+        );
         let mut others = new.instances.iter();
         if !others.any(|other| other.address == one.address) {
             new.instances.push(one);

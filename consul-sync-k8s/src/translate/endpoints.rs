@@ -148,18 +148,22 @@ fn pairs<'a>(
 }
 
 fn meta(endpoint: &Endpoint, strings: &mut Strings, words: &Words) -> Meta {
-    let mut found = Vec::with_capacity(4);
+    // Names of pods occur once each; the others repeat.
+    let mut name = None;
+    let mut common = Vec::with_capacity(3);
     for (key, value) in pairs(endpoint, words) {
         let Some(value) = value else { continue };
-        // Names of pods occur once each; the others repeat.
-        let value = if Arc::ptr_eq(key, &words.ref_name) {
-            Arc::clone(value)
+        if Arc::ptr_eq(key, &words.ref_name) {
+            name = Some(value);
         } else {
-            strings.share(value)
-        };
-        found.push((Arc::clone(key), value));
+            common.push((Arc::clone(key), strings.share(value)));
+        }
     }
-    found.into_iter().collect()
+    let common = strings.share_meta(common.into_iter().collect());
+    match name {
+        Some(name) => common.topped(Arc::clone(&words.ref_name), Arc::clone(name)),
+        None => common,
+    }
 }
 
 /// Whether these are the pairs of the endpoint.

@@ -82,7 +82,7 @@ fn at_nodes(inputs: &Inputs<'_>) -> Vec<Instance> {
         if let Some(address) = address {
             found.push(Instance {
                 address: address.clone(),
-                identified_by: Some(endpoint.address.clone()),
+                identified_by: Some(Box::new(endpoint.address.clone())),
                 ports: Arc::clone(&ports),
                 meta: endpoint.meta.clone(),
                 check: Some(checks.of(endpoint)),
@@ -124,7 +124,7 @@ fn at_ingress(inputs: &Inputs<'_>) -> Option<Vec<Instance>> {
     let (plain, secured) = (ports("http", 80), ports("https", 443));
     let instance = |(address, tls)| Instance {
         ports: Arc::clone(if tls { &secured } else { &plain }),
-        check: Some(check.clone()),
+        check: Some(Arc::clone(check)),
         ..Instance::new(address)
     };
     Some(addresses.into_iter().map(instance).collect())
@@ -162,8 +162,8 @@ fn status(instance: &Instance) -> Option<Status> {
 
 /// The two checks of a service's endpoints.
 struct Checks {
-    passing: Check,
-    critical: Check,
+    passing: Arc<Check>,
+    critical: Arc<Check>,
     /// Whether endpoints that are terminating and still serving pass.
     draining_pass: bool,
 }
@@ -171,12 +171,14 @@ struct Checks {
 impl Checks {
     fn new(inputs: &Inputs<'_>) -> Self {
         let words = inputs.words;
-        let check = |status, output: &Arc<str>| Check {
-            scope: Arc::clone(inputs.head.base.key.namespace()),
-            name: Arc::clone(&words.check_name),
-            kind: Arc::clone(&words.check_kind),
-            status,
-            output: Arc::clone(output),
+        let check = |status, output: &Arc<str>| {
+            Arc::new(Check {
+                scope: Arc::clone(inputs.head.base.key.namespace()),
+                name: Arc::clone(&words.check_name),
+                kind: Arc::clone(&words.check_kind),
+                status,
+                output: Arc::clone(output),
+            })
         };
         let mut endpoints = inputs.slices.iter().flat_map(|slice| &slice.endpoints);
         Self {
@@ -195,11 +197,11 @@ impl Checks {
         }
     }
 
-    fn of(&self, endpoint: &Packed) -> Check {
-        if self.passes(endpoint) {
-            self.passing.clone()
+    fn of(&self, endpoint: &Packed) -> Arc<Check> {
+        Arc::clone(if self.passes(endpoint) {
+            &self.passing
         } else {
-            self.critical.clone()
-        }
+            &self.critical
+        })
     }
 }

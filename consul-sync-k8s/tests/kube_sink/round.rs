@@ -47,13 +47,16 @@ pub(crate) fn instances(count: u16) -> Vec<Instance> {
 }
 
 pub(crate) fn critical(mut instance: Instance) -> Instance {
-    instance.check = Some(Check {
-        scope: "".into(),
-        name: "health".into(),
-        kind: "consul".into(),
-        status: Status::Critical,
-        output: "".into(),
-    });
+    instance.check = Some(
+        Check {
+            scope: "".into(),
+            name: "health".into(),
+            kind: "consul".into(),
+            status: Status::Critical,
+            output: "".into(),
+        }
+        .into(),
+    );
     instance
 }
 

@@ -55,13 +55,16 @@ fn every_part_of_a_registration_comes_from_its_place() {
     service.weight = Some(7);
     let mut instance = Instance::new(Address::Host("lb.example.com".into())).port("http", 80);
     instance.meta = [("zone", "of instance")].into_iter().collect();
-    instance.check = Some(Check {
-        scope: "ns".into(),
-        name: "ready".into(),
-        kind: "kubernetes-readiness".into(),
-        status: Status::Critical,
-        output: "no".into(),
-    });
+    instance.check = Some(
+        Check {
+            scope: "ns".into(),
+            name: "ready".into(),
+            kind: "kubernetes-readiness".into(),
+            status: Status::Critical,
+            output: "no".into(),
+        }
+        .into(),
+    );
     service.instances.push(instance);
     let placed = records(&placement(), &[Arc::new(service)]);
     let record = &placed.records[0];
@@ -106,7 +109,7 @@ fn of_one_address_the_lowest_port_has_the_plain_id() {
 fn pods_behind_the_port_of_one_node_are_an_instance_each() {
     let mut web = Arc::unwrap_or_clone(service("web", "web", &[(9, 30080), (9, 30080)]));
     for (pod, instance) in (1..).zip(&mut web.instances) {
-        instance.identified_by = Some(Address::Ip([10, 0, 0, pod].into()));
+        instance.identified_by = Some(Address::Ip([10, 0, 0, pod].into()).into());
     }
     let mut placed = layout(&[Arc::new(web)]);
     placed.sort();
@@ -138,13 +141,16 @@ fn fault_n01_two_claims_share_a_slot_and_the_older_holds_what_both_name() {
 #[test]
 fn an_instance_named_twice_by_its_service_is_one_and_the_live_one() {
     let mut web = Arc::unwrap_or_clone(service("web", "web", &[(1, 80), (1, 80)]));
-    web.instances[0].check = Some(Check {
-        scope: "ns".into(),
-        name: "ready".into(),
-        kind: "k".into(),
-        status: Status::Critical,
-        output: "no".into(),
-    });
+    web.instances[0].check = Some(
+        Check {
+            scope: "ns".into(),
+            name: "ready".into(),
+            kind: "k".into(),
+            status: Status::Critical,
+            output: "no".into(),
+        }
+        .into(),
+    );
     let placed = records(&placement(), &[Arc::new(web)]);
     assert_eq!(placed.records.len(), 1);
     assert!(placed.records[0].is_live() && placed.refused.is_empty());
@@ -176,13 +182,16 @@ proptest! {
 fn what_instances_have_in_common_exists_once() {
     let mut web = Arc::unwrap_or_clone(service("web", "web", &[(1, 80), (2, 80)]));
     for instance in &mut web.instances {
-        instance.check = Some(Check {
-            scope: "ns".into(),
-            name: "ready".into(),
-            kind: "k".into(),
-            status: Status::Passing,
-            output: "yes".into(),
-        });
+        instance.check = Some(
+            Check {
+                scope: "ns".into(),
+                name: "ready".into(),
+                kind: "k".into(),
+                status: Status::Passing,
+                output: "yes".into(),
+            }
+            .into(),
+        );
     }
     let placement = placement();
     let claims = [Arc::new(web)];

@@ -37,13 +37,16 @@ fn with_meta(mut service: Service, pairs: &[(&str, &str)]) -> Service {
 }
 
 fn critical(mut instance: Instance) -> Instance {
-    instance.check = Some(Check {
-        scope: "".into(),
-        name: "health".into(),
-        kind: "consul".into(),
-        status: Status::Critical,
-        output: "".into(),
-    });
+    instance.check = Some(
+        Check {
+            scope: "".into(),
+            name: "health".into(),
+            kind: "consul".into(),
+            status: Status::Critical,
+            output: "".into(),
+        }
+        .into(),
+    );
     instance
 }
 

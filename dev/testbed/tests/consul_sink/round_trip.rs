@@ -59,7 +59,7 @@ pub(crate) async fn round_trip(version: ConsulVersion) -> Tested {
         odd.meta = odd.meta.with(&[("odd", *text)].into_iter().collect());
         let mut health = check(n % 3 == 0);
         health.output = Arc::from(*text);
-        odd.instances[0].check = Some(health);
+        odd.instances[0].check = Some(health.into());
         odd.instances[1].check = None;
         odd.instances[1].ports = [].into();
         services.push(odd);
@@ -269,7 +269,7 @@ fn any_instance() -> impl Strategy<Value = Instance> {
                 instance = instance.port("http", port);
             }
             instance.meta = meta.into_iter().collect();
-            instance.check = check;
+            instance.check = check.map(Arc::new);
             instance
         })
 }
