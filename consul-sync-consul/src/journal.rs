@@ -227,8 +227,8 @@ impl Expected {
             (Sign::Written { version, dropped }, Some(shown)) => {
                 let is_check_before = match (version.check, shown.check) {
                     (Some(wanted), Some(shown)) => shown < wanted,
-                    (Some(wanted), None) => checks_index < wanted,
-                    (None, Some(shown)) => shown <= *dropped,
+                    (Some(wanted), None) => checks_index < wanted.get(),
+                    (None, Some(shown)) => shown.get() <= *dropped,
                     (None, None) => false,
                 };
                 shown.service < version.service || is_check_before
@@ -261,7 +261,10 @@ mod tests {
     }
 
     fn version(service: u64, check: Option<u64>) -> Version {
-        Version { service, check }
+        Version {
+            service,
+            check: check.and_then(std::num::NonZeroU64::new),
+        }
     }
 
     fn fit(

@@ -11,7 +11,7 @@ mod pairs;
 mod ports;
 mod read;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, num::NonZeroU64, sync::Arc};
 
 use consul_sync_core::{Address, Meta, Owner, Record, RecordId, Slot, Standing};
 
@@ -92,7 +92,7 @@ pub struct Version {
     /// `ModifyIndex` of the service.
     pub service: u64,
     /// `ModifyIndex` of the check, where there is one.
-    pub check: Option<u64>,
+    pub check: Option<NonZeroU64>,
 }
 
 // === impl Registration ===

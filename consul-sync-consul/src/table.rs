@@ -2,12 +2,14 @@
 //!
 //! Instances and checks are read by two queries, because a change of one does not move the index of the
 //! other. Each read is compared with the last one by ID and `ModifyIndex` as it streams in, and only what
-//! differs is built: a read without news allocates nothing that stays.
+//! differs is built: a read without news allocates nothing that stays. What is new is marked by its place in the
+//! answer or beside its instance, so that a read in which everything is new holds no names of its own meanwhile.
 //!
 //! Text and registrations are shared with whoever was given them, so the table itself costs some 40 bytes an
 //! instance.
 
 mod checks;
+mod entry;
 mod services;
 
 use std::{
@@ -15,8 +17,9 @@ use std::{
     sync::Arc,
 };
 
-use consul_sync_core::{Held, HeldRecord, Owner, Record, Slot, Standing};
+use consul_sync_core::{Held, HeldRecord, Owner, Slot, Standing};
 
+pub(crate) use self::entry::Entry;
 use crate::{
     registration::{Interner, Known, Registration, SeenCheck, Version, slot_of},
     wire,
@@ -37,17 +40,6 @@ pub(crate) struct Table {
     pub(crate) services_index: u64,
     /// Index of the last read of the checks.
     pub(crate) checks_index: u64,
-}
-
-/// One instance.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) record: Arc<Registration>,
-    pub(crate) version: Version,
-    /// The read of the instances that mentioned it last.
-    seen: u32,
-    /// The read of the checks that mentioned a check of it last, and how many it mentioned.
-    checks_seen: (u32, u16),
 }
 
 // === impl Table ===
@@ -101,13 +93,20 @@ impl Table {
 
     /// Where an instance stands in its slot, or where it would.
     fn find(entries: &[Entry], id: &str) -> Result<usize, usize> {
-        entries.binary_search_by(|entry| entry.record.id().as_str().cmp(id))
+        entries.binary_search_by(|entry| entry.id().cmp(id))
+    }
+
+    /// Both reads are in: what they showed is what whoever wants the same shall be given.
+    pub(crate) fn share(&mut self) {
+        for entry in self.slots.values_mut().flatten() {
+            entry.record = self.known.adopt(Arc::clone(&entry.record));
+        }
     }
 
     /// Keeps a new state of an instance in its slot.
     fn keep(&mut self, slot: Slot, entry: Entry) {
         let entries = self.slots.entry(slot).or_default();
-        match Self::find(entries, entry.record.id().as_str()) {
+        match Self::find(entries, entry.id()) {
             Ok(at) => entries[at] = entry,
             Err(at) => entries.insert(at, entry),
         }
@@ -138,12 +137,12 @@ pub(crate) fn assemble(
     known: &Known,
 ) -> Option<(Arc<Registration>, Version)> {
     let record = Registration::from_wire(service, has_namespaces, interner)?;
-    let id = record.id().as_str();
+    let id = record.id.as_str();
     let ours = checks.iter().filter(|check| check.service_id == id);
     let seen: Vec<SeenCheck> = ours
         .filter_map(|check| SeenCheck::new(check, interner))
         .collect();
-    let (record, check) = record.with_checks(&seen);
+    let (record, check) = record.with_checks(seen.iter());
     let version = Version {
         service: service.modify_index,
         check,

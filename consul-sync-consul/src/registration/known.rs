@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use consul_sync_core::RecordId;
@@ -30,22 +30,67 @@ struct Inner {
 impl Known {
     /// The living registration that equals this one, or this one.
     pub(crate) fn share(&self, registration: Registration) -> Arc<Registration> {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = inner.by_id.get(&registration.id);
-        let mut living = known.into_iter().flatten().filter_map(Weak::upgrade);
-        if let Some(known) = living.find(|known| **known == registration) {
-            return known;
+        let mut inner = self.lock();
+        inner
+            .find(&registration)
+            .unwrap_or_else(|| inner.note(Arc::new(registration)))
+    }
+
+    /// The same for one that is shared already.
+    pub(crate) fn adopt(&self, registration: Arc<Registration>) -> Arc<Registration> {
+        let mut inner = self.lock();
+        inner
+            .find(&registration)
+            .unwrap_or_else(|| inner.note(registration))
+    }
+
+    /// The living registration that equals this one, or this one without a note of it: it may be half of what was
+    /// read, and a note of it would push one out that lasts.
+    pub(crate) fn find(&self, registration: Registration) -> Arc<Registration> {
+        let found = self.lock().find(&registration);
+        found.unwrap_or_else(|| Arc::new(registration))
+    }
+
+    /// Lets a registration that was read take its texts and pairs from the living one of the same ID, where they
+    /// are equal, so that it costs no more than itself while its check is not known.
+    pub(crate) fn liken(&self, registration: &mut Registration) {
+        let inner = self.lock();
+        let id = registration.id.clone();
+        for known in inner.living(&id) {
+            registration.id = known.id.clone();
+            if registration.common.is_alike(&known.common) && registration.pairs().eq(known.pairs())
+            {
+                registration.common = Arc::clone(&known.common);
+                registration.own = known.own.clone();
+                return;
+            }
         }
-        let registration = Arc::new(registration);
-        inner.sweep();
-        let known = inner.by_id.entry(registration.id.clone()).or_default();
-        known.rotate_right(1);
-        known[0] = Arc::downgrade(&registration);
-        registration
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
+    fn living(&self, id: &RecordId) -> impl Iterator<Item = Arc<Registration>> {
+        let known = self.by_id.get(id);
+        known.into_iter().flatten().filter_map(Weak::upgrade)
+    }
+
+    fn find(&self, registration: &Registration) -> Option<Arc<Registration>> {
+        self.living(&registration.id)
+            .find(|known| **known == *registration)
+    }
+
+    fn note(&mut self, registration: Arc<Registration>) -> Arc<Registration> {
+        self.sweep();
+        let known = self.by_id.entry(registration.id.clone()).or_default();
+        known.rotate_right(1);
+        known[0] = Arc::downgrade(&registration);
+        registration
+    }
+
     /// Drops the dead ones each time their number may have doubled: a constant share of each insertion.
     fn sweep(&mut self) {
         if self.by_id.len() >= self.sweep_at.max(FEW) {

@@ -1,6 +1,6 @@
 //! Registrations made from Consul's answers.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, num::NonZeroU64, sync::Arc};
 
 use consul_sync_core::{Address, Meta, RecordId, Status};
 
@@ -92,25 +92,33 @@ impl Registration {
 
     /// The same with these checks of its own, as they stand in Consul. Also returns the version of the check that
     /// is compared.
-    pub(crate) fn with_checks(mut self, checks: &[SeenCheck]) -> (Self, Option<u64>) {
+    pub(crate) fn with_checks<'a>(
+        mut self,
+        checks: impl Iterator<Item = &'a SeenCheck> + Clone,
+    ) -> (Self, Option<NonZeroU64>) {
         self.check = None;
         let mut extra = self.extra.take().map_or_else(Extra::default, |old| *old);
         extra.scopes.clear();
         extra.fields.retain(|(name, _)| !name.starts_with("check."));
-        let first = checks.iter().min_by_key(|seen| &seen.check.scope);
+        let first = checks.clone().min_by_key(|seen| &seen.check.scope);
         if let Some(seen) = first {
             if let Some(status) = &seen.odd_status {
                 let field = ("check.status of no known kind", status.to_string());
                 extra.fields.push(field);
             }
             self.check = Some(Arc::clone(&seen.check));
-            let scopes = checks.iter().map(|seen| &seen.check.scope);
-            extra.scopes.extend(scopes.cloned());
-            extra.scopes.sort();
-            extra.scopes.remove(0);
+            if checks.clone().nth(1).is_some() {
+                let scopes = checks.map(|seen| &seen.check.scope);
+                extra.scopes.extend(scopes.cloned());
+                extra.scopes.sort();
+                extra.scopes.remove(0);
+            }
         }
         self.extra = (extra != Extra::default()).then(|| Box::new(extra));
-        (self, first.map(|seen| seen.modify_index))
+        (
+            self,
+            first.and_then(|seen| NonZeroU64::new(seen.modify_index)),
+        )
     }
 
     /// The same with the checks that another state of the instance has.

@@ -134,6 +134,7 @@ impl Inner {
         let (node, _) = read?;
         let (read, checks_took) = crate::offload(checks.wire_length(), move || {
             let read = table.read_checks(&checks, checks_index);
+            table.share();
             (table, read)
         })
         .await;

@@ -1,14 +1,14 @@
 //! A read of the checks of a node: `/v1/health/node/NODE`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use consul_sync_core::{Record, Slot};
+use consul_sync_core::Slot;
 
-use super::{Entry, Table, loose_key, slot_key};
+use super::{Table, loose_key, slot_key};
 use crate::{
     Error,
     answer::Answer,
-    registration::{SeenCheck, Version, scope_of},
+    registration::{SeenCheck, scope_of},
     wire::{Check, CheckStamp, each_element},
 };
 
@@ -28,6 +28,8 @@ pub(crate) struct ChecksRead {
 }
 
 type Key = (Box<str>, Box<str>);
+/// A check, and the number of the instance that takes it.
+type Taken = (u32, SeenCheck);
 
 impl Table {
     /// Takes a read in. On an error nothing changed.
@@ -38,7 +40,6 @@ impl Table {
         let mut is_agent = false;
 
         // The first look takes only IDs and versions, and finds the instances whose checks differ.
-        let mut dirty: HashMap<Key, Vec<SeenCheck>> = HashMap::new();
         let mut has_loose = false;
         let slots = &mut self.slots;
         answer.parse(|reader| {
@@ -52,33 +53,21 @@ impl Table {
                     let at = Self::find(entries, &stamp.service_id).ok()?;
                     entries.get_mut(at)
                 });
-                let Some(entry) = entry else {
-                    has_loose = true;
-                    return;
-                };
-                if !entry.expects(read, scope, stamp.modify_index) {
-                    let key = (key.into(), stamp.service_id.into());
-                    dirty.entry(key).or_default();
+                match entry {
+                    Some(entry) => entry.hear(read, scope, stamp.modify_index),
+                    None => has_loose = true,
                 }
             })
         })?;
-        for (slot, entries) in &self.slots {
-            for entry in entries {
-                let count = if entry.checks_seen.0 == read {
-                    entry.checks_seen.1
-                } else {
-                    0
-                };
-                if usize::from(count) != entry.record.scopes().count() {
-                    let key = (slot.as_str().into(), entry.record.id().as_str().into());
-                    dirty.entry(key).or_default();
-                }
-            }
+        let mut places = 0;
+        for entry in self.slots.values_mut().flatten() {
+            places += u32::from(entry.settle(read, places));
         }
 
         // The second look takes their checks.
+        let mut taken: Vec<Taken> = Vec::new();
         let mut loose: HashMap<Key, Vec<SeenCheck>> = HashMap::new();
-        if has_loose || !dirty.is_empty() {
+        if has_loose || places > 0 {
             let slots = &self.slots;
             let interner = &mut self.interner;
             answer.parse(|reader| {
@@ -87,13 +76,16 @@ impl Table {
                         return;
                     }
                     let key = slot_key(has_namespaces, &check.namespace, &check.service_name);
-                    let is_known = slots
-                        .get(key.as_str())
-                        .is_some_and(|entries| Self::find(entries, &check.service_id).is_ok());
-                    let key = (key.into_boxed_str(), check.service_id.as_str().into());
-                    if let Some(fresh) = dirty.get_mut(&key) {
-                        fresh.extend(SeenCheck::new(&check, interner));
-                    } else if !is_known {
+                    let entry = slots.get(key.as_str()).and_then(|entries| {
+                        let at = Self::find(entries, &check.service_id).ok()?;
+                        entries.get(at)
+                    });
+                    if let Some(entry) = entry {
+                        if let Some(place) = entry.place(read) {
+                            taken
+                                .extend(SeenCheck::new(&check, interner).map(|seen| (place, seen)));
+                        }
+                    } else {
                         let key = loose_key(&check.namespace, &check.service_id);
                         let loose = loose.entry(key).or_default();
                         loose.extend(SeenCheck::new(&check, interner));
@@ -101,86 +93,71 @@ impl Table {
                 })
             })?;
         }
-        self.adopt_renamed(&mut loose, &mut dirty);
-
-        let mut changes = ChecksRead {
-            is_agent,
-            ..ChecksRead::default()
-        };
-        for (key, checks) in dirty {
-            let Some(slot) = self.take_checks(&key, &checks) else {
-                continue;
-            };
-            if checks.is_empty() {
-                changes.doubtful.insert(slot.clone());
-            }
-            changes.touched.insert(slot);
-        }
+        self.adopt_renamed(read, places, &mut loose, &mut taken);
         self.loose = loose;
         self.checks_index = index;
-        Ok(changes)
+        Ok(self.take_checks(read, is_agent, taken))
     }
 
     /// A check keeps the name that its instance had when the check was written; when the instance was written
     /// again under another name, its check is found by the ID.
     fn adopt_renamed(
-        &self,
+        &mut self,
+        read: u32,
+        mut places: u32,
         loose: &mut HashMap<Key, Vec<SeenCheck>>,
-        dirty: &mut HashMap<Key, Vec<SeenCheck>>,
+        taken: &mut Vec<Taken>,
     ) {
+        if loose.is_empty() {
+            return;
+        }
+        let ids: HashSet<&str> = loose.keys().map(|(_, id)| &**id).collect();
+        let mut homes: HashMap<Box<str>, u32> = HashMap::new();
+        for entry in self.slots.values_mut().flatten() {
+            if !ids.contains(entry.id()) || homes.contains_key(entry.id()) {
+                continue;
+            }
+            places += u32::from(entry.take_anyway(read, places));
+            if let Some(place) = entry.place(read) {
+                homes.insert(entry.id().into(), place);
+            }
+        }
         loose.retain(|(_, id), checks| {
-            let home = self
-                .slots
-                .iter()
-                .find(|(_, entries)| Self::find(entries, id).is_ok());
-            let Some((slot, _)) = home else {
+            let Some(place) = homes.get(id) else {
                 return true;
             };
-            let key: Key = (slot.as_str().into(), id.clone());
-            dirty.entry(key).or_default().append(checks);
+            taken.extend(checks.drain(..).map(|seen| (*place, seen)));
             false
         });
     }
 
-    fn take_checks(&mut self, key: &Key, checks: &[SeenCheck]) -> Option<Slot> {
-        let (slot, entries) = self.slots.get_key_value(&*key.0)?;
-        let at = Self::find(entries, &key.1).ok()?;
-        let slot = slot.clone();
-        let entry = self.slots.get_mut(&slot)?.get_mut(at)?;
-        let record = (*entry.record).clone();
-        let (record, check) = record.with_checks(checks);
-        let version = Version {
-            service: entry.version.service,
-            check,
+    fn take_checks(&mut self, read: u32, is_agent: bool, mut taken: Vec<Taken>) -> ChecksRead {
+        let mut changes = ChecksRead {
+            is_agent,
+            ..ChecksRead::default()
         };
-        if version == entry.version && record == *entry.record {
-            return None;
-        }
-        entry.record = self.known.share(record);
-        entry.version = version;
-        Some(slot)
-    }
-}
-
-impl Entry {
-    /// Whether the next check of this read is the one that is known; counts it.
-    fn expects(&mut self, read: u32, scope: &str, modify_index: u64) -> bool {
-        let (last, count) = &mut self.checks_seen;
-        if *last != read {
-            (*last, *count) = (read, 0);
-        }
-        *count = count.saturating_add(1);
-        match *count {
-            1 => {
-                let known = self.record.check.as_ref();
-                self.version.check == Some(modify_index)
-                    && known.is_some_and(|check| *check.scope == *scope)
+        taken.sort_by_key(|(place, _)| *place);
+        for (slot, entries) in &mut self.slots {
+            for entry in entries {
+                let Some(place) = entry.place(read) else {
+                    continue;
+                };
+                let first = taken.partition_point(|(other, _)| *other < place);
+                let own = taken[first..]
+                    .iter()
+                    .take_while(|(other, _)| *other == place)
+                    .map(|(_, seen)| seen);
+                let Some((record, version)) = entry.with_checks(own.clone()) else {
+                    continue;
+                };
+                entry.record = self.known.share(record);
+                entry.version = version;
+                if own.clone().next().is_none() {
+                    changes.doubtful.insert(slot.clone());
+                }
+                changes.touched.insert(slot.clone());
             }
-            nth => self
-                .record
-                .scopes()
-                .nth(usize::from(nth) - 1)
-                .is_some_and(|known| **known == *scope),
         }
+        changes
     }
 }

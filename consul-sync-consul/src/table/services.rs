@@ -1,14 +1,14 @@
 //! A read of the instances of a node: `/v1/catalog/node-services/NODE`.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
-use consul_sync_core::{Record, Slot};
+use consul_sync_core::Slot;
 
-use super::{Entry, Table, loose_key, slot_key};
+use super::{Entry, Table, entry::Heard, loose_key, slot_key};
 use crate::{
     Error,
     answer::Answer,
-    registration::{Interner, Registration, Version},
+    registration::{Interner, Known, Registration, Version},
     wire::{Node, NodeListing, Service, ServiceStamp},
 };
 
@@ -25,7 +25,7 @@ impl Table {
 
         // The first look takes only IDs and versions, and finds what is new. A listing is all new.
         let is_listing = self.slots.is_empty();
-        let mut dirty: HashSet<(Box<str>, Box<str>)> = HashSet::new();
+        let mut is_new: Vec<bool> = Vec::new();
         let mut node = None;
         if !is_listing {
             let slots = &mut self.slots;
@@ -36,28 +36,25 @@ impl Table {
                         let at = Self::find(entries, &stamp.id).ok()?;
                         entries.get_mut(at)
                     });
-                    match known {
-                        Some(entry) if entry.version.service == stamp.modify_index => {
-                            entry.seen = read;
-                        }
-                        _ => {
-                            dirty.insert((key.into(), stamp.id.into()));
-                        }
-                    }
+                    is_new.push(known.is_none_or(|entry| {
+                        entry.seen = read;
+                        entry.version.service != stamp.modify_index
+                    }));
                 })
             })?;
         }
 
         // The second look builds it.
-        let mut fresh: Vec<Fresh> = Vec::with_capacity(dirty.len());
-        if is_listing || !dirty.is_empty() {
-            let interner = &mut self.interner;
+        let count = is_new.iter().filter(|is_new| **is_new).count();
+        let mut fresh: Vec<Fresh> = Vec::with_capacity(count);
+        if is_listing || count > 0 {
+            let (interner, known) = (&mut self.interner, &self.known);
+            let mut places = is_new.into_iter();
             node = answer.parse(|reader| {
                 NodeListing::read(reader, |service: Service| {
-                    let key = slot_key(has_namespaces, &service.namespace, &service.name);
-                    let pair = (key.into_boxed_str(), service.id.as_str().into());
-                    if is_listing || dirty.contains(&pair) {
-                        fresh.extend(Fresh::new(service, has_namespaces, interner));
+                    if places.next().unwrap_or(is_listing) {
+                        let last = fresh.last().map(|fresh| &fresh.slot);
+                        fresh.extend(Fresh::new(service, has_namespaces, interner, known, last));
                     }
                 })
             })?;
@@ -66,10 +63,7 @@ impl Table {
         let mut touched = BTreeSet::new();
         let mut gone: Vec<Entry> = Vec::new();
         self.slots.retain(|slot, entries| {
-            let is_kept = |entry: &Entry| {
-                entry.seen == read
-                    || dirty.contains(&(slot.as_str().into(), entry.record.id().as_str().into()))
-            };
+            let is_kept = |entry: &Entry| entry.seen == read;
             if !entries.iter().all(is_kept) {
                 let (kept, lost) = entries.drain(..).partition(is_kept);
                 *entries = kept;
@@ -80,6 +74,12 @@ impl Table {
         });
         for fresh in fresh {
             touched.insert(self.take_service(fresh, read, &gone));
+        }
+        // Lists that grew by one instance after the other have twice the room that they need.
+        for slot in &touched {
+            if let Some(entries) = self.slots.get_mut(slot) {
+                entries.shrink_to_fit();
+            }
         }
         self.interner.sweep();
         self.services_index = index;
@@ -93,32 +93,33 @@ impl Table {
             version,
             namespace,
         } = fresh;
-        let id = record.id().as_str();
+        let id = record.id.as_str();
         let known = self
             .slots
             .get(&slot)
             .and_then(|entries| entries.get(Self::find(entries, id).ok()?))
             // An instance that got another name stands in another slot now and has its checks still.
-            .or_else(|| gone.iter().find(|entry| entry.record.id().as_str() == id));
-        let (record, check, checks_seen) = if let Some(known) = known {
-            let (check, seen) = (known.version.check, known.checks_seen);
-            (record.with_checks_of(&known.record), check, seen)
+            .or_else(|| gone.iter().find(|entry| entry.id() == id));
+        let (record, check, heard) = if let Some(known) = known {
+            let (check, heard) = (known.version.check, known.heard);
+            (record.with_checks_of(&known.record), check, heard)
         } else if self.loose.is_empty() {
-            (record, None, (0, 0))
+            (record, None, Heard::default())
         } else {
             let key = loose_key(&namespace, id);
             let checks = self.loose.remove(&key).unwrap_or_default();
-            let (record, check) = record.with_checks(&checks);
-            (record, check, (0, 0))
+            let (record, check) = record.with_checks(checks.iter());
+            (record, check, Heard::default())
         };
         let entry = Entry {
-            record: self.known.share(record),
+            // A new one may have a check that the other read shows.
+            record: self.known.find(record),
             version: Version {
                 service: version,
                 check,
             },
             seen: read,
-            checks_seen,
+            heard,
         };
         self.keep(slot.clone(), entry);
         slot
@@ -134,10 +135,20 @@ struct Fresh {
 }
 
 impl Fresh {
-    fn new(service: Service, has_namespaces: bool, interner: &mut Interner) -> Option<Self> {
-        let record = Registration::from_wire(&service, has_namespaces, interner)?;
+    /// `last` is the slot of the one before, which mostly is that of this one, too.
+    fn new(
+        service: Service,
+        has_namespaces: bool,
+        interner: &mut Interner,
+        known: &Known,
+        last: Option<&Slot>,
+    ) -> Option<Self> {
+        let mut record = Registration::from_wire(&service, has_namespaces, interner)?;
+        known.liken(&mut record);
+        let slot = record.slot()?;
+        let slot = last.filter(|last| **last == slot).cloned().unwrap_or(slot);
         Some(Self {
-            slot: record.slot()?,
+            slot,
             record,
             version: service.modify_index,
             namespace: service.namespace.into(),

@@ -1,6 +1,6 @@
 //! The operations of a transaction that one write of a record takes.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use consul_sync_core::{Action, Op};
 
@@ -45,7 +45,7 @@ pub(super) fn steps(op: &Op<Registration>) -> impl Iterator<Item = Step<'_>> {
     let version_of = move |scope: &str| {
         let version: &Version = expected?;
         known.filter(|known| *known.scope == *scope)?;
-        version.check
+        version.check.map(NonZeroU64::get)
     };
     let gone = previous
         .into_iter()

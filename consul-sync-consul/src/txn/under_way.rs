@@ -1,6 +1,6 @@
 //! Writes on their way, as the watches have to know them.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, num::NonZeroU64, sync::Arc};
 
 use consul_sync_core::{Action, Op, Slot};
 
@@ -66,7 +66,7 @@ fn dropped_check(op: &Op<Registration>) -> u64 {
     match &op.action {
         Action::Update {
             record, expected, ..
-        } if record.check.is_none() => expected.check.unwrap_or(0),
+        } if record.check.is_none() => expected.check.map_or(0, NonZeroU64::get),
         _ => 0,
     }
 }

@@ -1,5 +1,7 @@
 //! New versions out of a transaction's results.
 
+use std::num::NonZeroU64;
+
 use consul_sync_core::Op;
 
 use super::step::{Step, steps};
@@ -57,7 +59,7 @@ pub(super) fn applied(ops: &[&Op<Registration>], results: &[TxnResult]) -> Vec<A
             match service {
                 Some(service) if !is_missing => Applied::Written(Version {
                     service: service.modify_index,
-                    check: check.map(|check| check.modify_index),
+                    check: check.and_then(|check| NonZeroU64::new(check.modify_index)),
                 }),
                 _ => Applied::Unreadable,
             }
