@@ -36,19 +36,22 @@ pub(super) async fn register(
     wanted: impl Fn(&Kind) -> bool,
 ) -> Result<Shown> {
     let count = if service.has_endpoints() { 2 } else { 0 };
-    let change = async {
-        for number in 1..=2 {
-            stage
-                .catalog()
-                .register_outside(service, number, true)
-                .await?;
-        }
-        Ok(())
-    };
+    let change = put_all(stage, service, 2);
     until(stage, service, change, |import| {
         import.service.as_ref().is_some_and(&wanted) && import.ready().len() == count
     })
     .await
+}
+
+/// As many instances, all passing.
+async fn put_all(stage: &Stage, service: Outside, count: u8) -> Result<()> {
+    for number in 1..=count {
+        stage
+            .catalog()
+            .register_outside(service, number, true)
+            .await?;
+    }
+    Ok(())
 }
 
 /// An instance fails its check, or passes again.
@@ -77,15 +80,7 @@ pub(super) async fn all_fail(stage: &mut Stage, service: Outside) -> Result<Show
 
 /// More instances.
 pub(super) async fn scale(stage: &mut Stage, service: Outside, to: u8) -> Result<Shown> {
-    let change = async {
-        for number in 1..=to {
-            stage
-                .catalog()
-                .register_outside(service, number, true)
-                .await?;
-        }
-        Ok(())
-    };
+    let change = put_all(stage, service, to);
     until(stage, service, change, |import| {
         import.ready().len() == usize::from(to)
     })

@@ -1,6 +1,6 @@
 //! What counts as a change.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     side::service,
@@ -9,20 +9,25 @@ use super::{
 
 const A: Place = Place::A;
 
+/// The whole Service anew, whatever is there.
+fn update(object: Value) -> Step {
+    Step::Update(
+        Kind::Service,
+        A,
+        "a",
+        object,
+        Known::Nothing,
+        Known::Nothing,
+    )
+}
+
 /// A write that changes nothing is none.
 pub(crate) fn nothing() -> Vec<Step> {
     let object = service("a", &json!({"type": "NodePort", "ports": [{"port": 80}]}));
     vec![
         Step::Create(Kind::Service, A, object.clone()),
         Step::Merge(Kind::Service, A, "a", json!({})),
-        Step::Update(
-            Kind::Service,
-            A,
-            "a",
-            object,
-            Known::Nothing,
-            Known::Nothing,
-        ),
+        update(object),
         Step::Merge(
             Kind::Service,
             A,
@@ -35,17 +40,7 @@ pub(crate) fn nothing() -> Vec<Step> {
 
 /// An address that was given and is left out.
 pub(crate) fn address() -> Vec<Step> {
-    let update = |spec: serde_json::Value| {
-        let object = service("a", &spec);
-        Step::Update(
-            Kind::Service,
-            A,
-            "a",
-            object,
-            Known::Nothing,
-            Known::Nothing,
-        )
-    };
+    let update = |spec: Value| update(service("a", &spec));
     let ports = json!([{"port": 80}]);
     vec![
         Step::Create(
