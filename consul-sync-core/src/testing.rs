@@ -11,7 +11,7 @@ mod sink;
 mod table;
 
 pub use arbitrary::{any_history, any_service};
-pub use build::{instance, service};
+pub use build::{check, instance, service};
 pub use json::any_damage;
 pub use layout::{MemoryLayout, MemoryRecord};
 pub use sink::{Fault, MemorySink};

@@ -41,15 +41,13 @@ pub fn any_history() -> impl Strategy<Value = Vec<Event<Key, Arc<Service>>>> {
 }
 
 fn check(is_ready: bool) -> Check {
+    let (status, output) = if is_ready {
+        (Status::Passing, "ready")
+    } else {
+        (Status::Critical, "not ready")
+    };
     Check {
-        scope: Arc::from("ns"),
-        name: Arc::from("readiness"),
-        kind: Arc::from("readiness"),
-        status: if is_ready {
-            Status::Passing
-        } else {
-            Status::Critical
-        },
-        output: Arc::from(if is_ready { "ready" } else { "not ready" }),
+        output: Arc::from(output),
+        ..super::check(status)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Address, Instance, Key, Service, ServiceName};
+use crate::{Address, Check, Instance, Key, Service, ServiceName, Status};
 
 /// A service `namespace/name`, named like its key, with one instance on port 80 per address.
 ///
@@ -28,4 +28,22 @@ pub fn instance(address: &str) -> Instance {
         .parse()
         .map_or_else(|_| Address::Host(Arc::from(address)), Address::Ip);
     Instance::new(address).port("http", 80)
+}
+
+/// The readiness of an instance, as its check says it.
+///
+/// ```
+/// use consul_sync_core::{Status, testing::{check, instance}};
+/// let mut down = instance("10.0.0.1");
+/// down.check = Some(check(Status::Critical).into());
+/// assert!(!down.is_live());
+/// ```
+pub fn check(status: Status) -> Check {
+    Check {
+        scope: Arc::from("ns"),
+        name: Arc::from("readiness"),
+        kind: Arc::from("readiness"),
+        status,
+        output: Arc::from(""),
+    }
 }

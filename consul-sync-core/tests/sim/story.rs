@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use consul_sync_core::{
-    Check, Control, Driver, Key, Layout, Record, RecordId, Service, Standing, Status, SyncStatus,
-    testing::{MemoryRecord, instance, service},
+    Control, Driver, Key, Layout, Record, RecordId, Service, Standing, Status, SyncStatus,
+    testing::{MemoryRecord, check, instance, service},
 };
 use tokio::{
     sync::watch,
@@ -333,20 +333,12 @@ fn any_service(script: &Script, rng: &mut Rng) -> Service {
     for _ in 0..rng.below(script.instances) {
         let mut one = instance(&format!("10.0.0.{}", rng.below(script.addresses)));
         let is_ready = rng.chance(70);
-        one.check = Some(
-            Check {
-                scope: Arc::from("ns"),
-                name: Arc::from("readiness"),
-                kind: Arc::from("readiness"),
-                status: if is_ready {
-                    Status::Passing
-                } else {
-                    Status::Critical
-                },
-                output: Arc::from(""),
-            }
-            .into(),
-        );
+        let status = if is_ready {
+            Status::Passing
+        } else {
+            Status::Critical
+        };
+        one.check = Some(check(status).into());
         let mut others = new.instances.iter();
         if !others.any(|other| other.address == one.address) {
             new.instances.push(one);

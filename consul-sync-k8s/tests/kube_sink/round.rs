@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use consul_sync_core::{
-    Address, Batch, Check, Engine, Event, Held, Instance, Key, Notice, Outcome, Owner, Record,
-    RecordId, Service, Settings, Sink, Slot, Status, WatchStream,
+    Address, Batch, Engine, Event, Held, Instance, Key, Notice, Outcome, Owner, Record, RecordId,
+    Service, Settings, Sink, Slot, Status, WatchStream, testing::check,
 };
 use consul_sync_k8s::{
     ImportSettings, KubeSink, Manifest, Mode, ObjectVersion, Verb, testing::FakeCluster,
@@ -47,16 +47,7 @@ pub(crate) fn instances(count: u16) -> Vec<Instance> {
 }
 
 pub(crate) fn critical(mut instance: Instance) -> Instance {
-    instance.check = Some(
-        Check {
-            scope: "".into(),
-            name: "health".into(),
-            kind: "consul".into(),
-            status: Status::Critical,
-            output: "".into(),
-        }
-        .into(),
-    );
+    instance.check = Some(check(Status::Critical).into());
     instance
 }
 

@@ -1,6 +1,6 @@
 use consul_sync_core::{
-    Address, Check, HeldRecord, Owner, Standing, Status,
-    testing::{any_service, instance, service},
+    Address, HeldRecord, Owner, Standing, Status,
+    testing::{any_service, check, instance, service},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -37,16 +37,7 @@ fn with_meta(mut service: Service, pairs: &[(&str, &str)]) -> Service {
 }
 
 fn critical(mut instance: Instance) -> Instance {
-    instance.check = Some(
-        Check {
-            scope: "".into(),
-            name: "health".into(),
-            kind: "consul".into(),
-            status: Status::Critical,
-            output: "".into(),
-        }
-        .into(),
-    );
+    instance.check = Some(check(Status::Critical).into());
     instance
 }
 
