@@ -4,18 +4,26 @@
 //! [`Settings::read`] from the same table, whoever gave it.
 
 mod commands;
+pub(crate) mod file;
 pub(crate) mod given;
 mod incumbent;
+mod nearest;
+#[cfg(test)]
+mod reference;
 pub(crate) mod setting;
 pub(crate) mod table;
 pub(crate) mod value;
 
-use std::{collections::BTreeMap, ffi::OsString, fmt, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap, ffi::OsString, fmt, fs, io::Read, net::SocketAddr, path::Path,
+    time::Duration,
+};
 
 use clap::{ArgMatches, error::ErrorKind};
+use clap_complete::Shell;
 
 use self::{
-    given::{BadValues, Given},
+    given::{BadValues, Effective, Given},
     incumbent::Refused,
     setting::{PREFIX, Row},
 };
@@ -73,6 +81,17 @@ pub(crate) enum Command {
         /// In which direction, where one is named.
         direction: Option<Direction>,
     },
+    /// Print the settings as they hold.
+    Config {
+        /// Them, with where each came from.
+        settings: Vec<Effective>,
+        /// As JSON.
+        json: bool,
+    },
+    /// Print what completes a command line.
+    Completions(Shell),
+    /// Print a page of the manual.
+    Man(Box<clap::Command>),
     /// Print the version.
     Version,
 }
@@ -133,11 +152,27 @@ pub(crate) fn parse(
     let Some((name, matches)) = matches.subcommand() else {
         return Ok(Command::Version);
     };
-    if name == "version" {
-        return Ok(Command::Version);
+    match name {
+        "version" => return Ok(Command::Version),
+        "completions" => {
+            let shell = matches.get_one("shell").copied();
+            return Ok(shell.map_or(Command::Version, Command::Completions));
+        }
+        "man" => {
+            let of = matches.get_one::<String>("command").map(String::as_str);
+            return Ok(Command::Man(Box::new(commands::page(of))));
+        }
+        _ => {}
     }
     let mut given = Given::collect(table::ALL, |row| texts(matches, row), variable);
-    let settings = Settings::read(&mut given, name == "run");
+    if let Some(path) = given.optional(&table::process::CONFIG) {
+        match read_file(&path) {
+            Ok(text) => given.add_file(table::ALL, &path, &text),
+            Err(problem) => given.refuse(&table::process::CONFIG, problem),
+        }
+    }
+    let settings = Settings::read(&mut given, matches!(name, "run" | "config"));
+    let effective = given.effective(table::ALL);
     let timeout = given.one(&table::process::TIMEOUT);
     let (listen, direction) = (settings.listen, settings.direction);
     if name == "release-brake" && listen.is_none() {
@@ -175,6 +210,12 @@ pub(crate) fn parse(
             unowned: flag("unowned"),
             yes: flag("yes"),
             timeout,
+        },
+        "config" => Command::Config {
+            settings: effective,
+            json: matches
+                .get_one::<String>("output")
+                .is_some_and(|form| form == "json"),
         },
         "rbac" => Command::Rbac {
             settings,
@@ -215,7 +256,15 @@ pub(crate) fn remarks(variables: impl Iterator<Item = (OsString, OsString)>) -> 
         .map(|(name, instead)| format!("{name} is not followed: {instead}"));
     let unknown = unknown_variables(variables.keys().cloned())
         .into_iter()
-        .map(|name| format!("{name} looks like a setting and is none; see consul-sync run --help"));
+        .map(|name| {
+            let ours: Vec<String> = table::ALL.iter().map(|row| row.variable()).collect();
+            let near = nearest::nearest(&name, ours.iter().map(String::as_str));
+            let hint = near.map_or_else(
+                || "; see consul-sync run --help".to_owned(),
+                |near| format!(" (is it {near}?)"),
+            );
+            format!("{name} looks like a setting and is none{hint}")
+        });
     not_followed.chain(unknown).collect()
 }
 
@@ -239,6 +288,29 @@ fn is_injected(name: &str) -> bool {
             .any(|start| rest.starts_with(start))
 }
 
+/// The settings file's text.
+fn read_file(path: &Path) -> Result<String, String> {
+    let read = || {
+        let mut text = String::new();
+        fs::File::open(path)?
+            .take(file::LIMIT + 1)
+            .read_to_string(&mut text)?;
+        Ok::<_, std::io::Error>(text)
+    };
+    match read() {
+        Ok(text) if text.len() as u64 > file::LIMIT => {
+            Err(format!("expected a file of at most {} bytes", file::LIMIT))
+        }
+        Ok(text) => Ok(text),
+        Err(error) => Err(format!("expected a file that can be read: {error}")),
+    }
+}
+
+/// The program's commands as `clap` has them, for what is made of their definition.
+pub(crate) fn definition() -> clap::Command {
+    commands::command()
+}
+
 fn texts(matches: &ArgMatches, row: &Row) -> Option<Vec<String>> {
     let values = matches.try_get_many::<String>(row.name).ok()??;
     Some(values.cloned().collect())
@@ -255,7 +327,11 @@ impl Command {
             | Self::Check { settings, .. }
             | Self::Purge { settings, .. }
             | Self::Rbac { settings, .. } => settings.log.clone(),
-            Self::ReleaseBrake { .. } | Self::Version => LogSettings::default(),
+            Self::ReleaseBrake { .. }
+            | Self::Config { .. }
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Version => LogSettings::default(),
         }
     }
 

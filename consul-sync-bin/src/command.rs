@@ -1,6 +1,7 @@
 //! The commands, and what they share.
 
 mod check;
+mod config;
 mod plan;
 mod purge;
 mod rbac;
@@ -36,6 +37,20 @@ pub(crate) fn carry_out(asked: Asked) -> Exit {
             print(concat!("consul-sync ", env!("CARGO_PKG_VERSION"), "\n"));
             Ok(Exit::Done)
         }
+        Command::Config { settings, json } => config::render(&settings, json).map(|text| {
+            print(&text);
+            Exit::Done
+        }),
+        Command::Completions(shell) => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut args::definition(), "consul-sync", &mut text);
+            print(&String::from_utf8_lossy(&text));
+            Ok(Exit::Done)
+        }
+        Command::Man(page) => manual(*page).map(|text| {
+            print(&text);
+            Exit::Done
+        }),
         Command::Rbac {
             settings,
             consul_policy,
@@ -83,6 +98,16 @@ fn wait_for(work: impl Future<Output = Result<Exit, String>>) -> Result<Exit, St
     // A name lookup that hangs on another thread is not waited for.
     runtime.shutdown_background();
     done
+}
+
+fn manual(page: clap::Command) -> Result<String, String> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page)
+        .source(concat!("consul-sync ", env!("CARGO_PKG_VERSION")))
+        .manual("consul-sync")
+        .render(&mut text)
+        .map_err(|error| format!("the page cannot be written: {error}"))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Puts text on standard output, without colours where nobody sees them. A closed pipe is the reader's choice.

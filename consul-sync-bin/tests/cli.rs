@@ -51,6 +51,9 @@ fn help_goes_to_standard_output_and_names_every_command() {
         "purge",
         "rbac",
         "release-brake",
+        "config",
+        "completions",
+        "man",
         "version",
     ] {
         assert!(
@@ -241,6 +244,63 @@ fn rights_are_printed_without_any_server() {
         rules.contains("node \"other\"") && rules.contains("service_prefix"),
         "{rules}"
     );
+}
+
+#[test]
+fn a_settings_file_is_read_and_config_tells_where_each_setting_came_from() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(
+        file.path(),
+        "brake-share: 20\nconsul-token: canary\ntag: from-file\n",
+    )
+    .unwrap();
+    let path = file.path().to_str().unwrap();
+    let output = consul_sync(
+        &["config", "--tag=from-flag"],
+        &[("CONSUL_SYNC_CONFIG", path), ("CONSUL_SYNC_OWNER", "me")],
+    );
+    let text = stdout(&output);
+    assert!(
+        output.status.success() && !text.contains("canary"),
+        "{text}"
+    );
+    for (setting, origin) in [
+        ("brake-share: 20", format!("# file {path}:1")),
+        ("# consul-token: (secret)", format!("# file {path}:2")),
+        ("tag: from-flag", "# flag".to_owned()),
+        ("owner: me", "# environment CONSUL_SYNC_OWNER".to_owned()),
+        ("brake-floor: 10", "# default".to_owned()),
+    ] {
+        let told = text.lines().find(|line| line.starts_with(setting));
+        assert!(
+            told.is_some_and(|line| line.ends_with(&origin)),
+            "{setting} {origin}\n{text}"
+        );
+    }
+    std::fs::write(file.path(), "brake-shar: 20\ntag: [a]\n").unwrap();
+    fails(
+        &["run", "--config", path],
+        &[],
+        &[
+            ":1 \"brake-shar\": no such setting (is it brake-share?)",
+            ":2: tag: expected one value",
+        ],
+    );
+    fails(
+        &["config", "--config", "/nowhere/s.yaml"],
+        &[],
+        &["--config", "/nowhere/s.yaml"],
+    );
+}
+
+#[test]
+fn completions_and_the_manual_are_printed_without_any_server() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(stdout(&consul_sync(&["completions", shell], &[])).contains("brake-share"));
+    }
+    fails(&["completions", "dos"], &[], &["bash", "zsh", "fish"]);
+    assert!(stdout(&consul_sync(&["man"], &[])).contains("consul\\-sync"));
+    assert!(stdout(&consul_sync(&["man", "run"], &[])).contains("brake\\-share"));
 }
 
 #[test]

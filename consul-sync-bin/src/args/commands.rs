@@ -1,7 +1,10 @@
 //! The commands and flags as `clap` wants them, and with them the help.
 
+mod printed;
+
 use clap::{Arg, ArgAction};
 
+pub(super) use self::printed::page;
 use super::{
     setting::{Row, Section, Shape},
     table,
@@ -13,8 +16,8 @@ pub(super) fn command() -> clap::Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Keeps the services of a Kubernetes cluster in Consul and those of Consul in the cluster, at once and safely")
         .after_help(
-            "Every flag has a variable (see --help of a command); a flag beats a variable, and an empty variable counts \
-             as unset.\nExit codes: 0 done or nothing to do, 1 failed or misused, 2 plan found changes.\nconsul-sync sync-catalog takes \
+            "Every flag has a variable (see --help of a command) and may stand in a settings file (--config); a flag beats a \
+             variable, a variable beats the file, and an empty variable counts as unset.\nExit codes: 0 done or nothing to do, 1 failed or misused, 2 plan found changes.\nconsul-sync sync-catalog takes \
              the flags and variables of consul-k8s; see consul-sync sync-catalog -h.",
         )
         .subcommand_required(true)
@@ -94,6 +97,9 @@ pub(super) fn command() -> clap::Command {
                          to loopback alone.",
                     ),
             ),
+            with_settings(printed::config()),
+            printed::completions(),
+            printed::man(),
             clap::Command::new("version").about("Print the version"),
         ])
 }
@@ -112,6 +118,8 @@ fn matters(command: &str, row: &Row) -> bool {
         "release-brake" => matches!(row.name, "listen" | "direction"),
         _ if row.name == "direction" => false,
         "run" => !matches!(row.name, "service-account" | "timeout"),
+        _ if row.name == "config" => true,
+        "config" => true,
         "rbac" => {
             matches!(
                 row.section,

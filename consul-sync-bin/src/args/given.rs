@@ -1,11 +1,15 @@
 //! What was given, by whom, before it is read.
 //!
 //! The strongest place that names a setting decides it alone: a flag beats a variable, our own variable beats
-//! another program's, and a variable beats the default. Values of two places are never mixed.
+//! another program's, a variable beats the settings file, and that beats the default. Values of two places are never
+//! mixed.
 
-use std::{collections::BTreeMap, ffi::OsString, fmt};
+use std::{collections::BTreeMap, ffi::OsString, fmt, path::Path};
 
-use super::setting::{Row, Setting, Shape};
+use super::{
+    file::{self, Line, Texts},
+    setting::{Row, Setting, Shape},
+};
 
 /// The texts of settings with where they came from.
 #[derive(Debug, Default)]
@@ -29,6 +33,8 @@ pub(crate) enum Origin {
     Flag,
     /// The variable of this name.
     Variable(String),
+    /// This line of the settings file.
+    File(Line),
     /// Nobody said anything.
     Default,
 }
@@ -39,6 +45,17 @@ pub(crate) struct BadValue {
     name: String,
     text: Option<String>,
     expected: String,
+}
+
+/// A setting as it holds, for people to look at.
+#[derive(Clone, Debug)]
+pub(crate) struct Effective {
+    /// The setting.
+    pub(crate) row: &'static Row,
+    /// Its texts; none where it is not set and has no default of one text, or where it is secret.
+    pub(crate) texts: Option<Vec<String>>,
+    /// Where they came from.
+    pub(crate) origin: Origin,
 }
 
 /// Every bad value, so that one run shows them all.
@@ -59,7 +76,7 @@ impl Given {
         let mut given = Self::default();
         for row in rows {
             if let Some(texts) = flag(row) {
-                given.put(row, &Origin::Flag, &texts);
+                given.put(row, &Origin::Flag, &Texts::Plain(texts));
                 continue;
             }
             let set = row
@@ -68,7 +85,7 @@ impl Given {
             let Some((text, name)) = set else { continue };
             let origin = Origin::Variable(name);
             if let Ok(text) = text.into_string() {
-                given.put(row, &origin, &[text]);
+                given.put(row, &origin, &Texts::Plain(vec![text]));
             } else {
                 let problem = BadValue::new(row, &origin, None, "expected UTF-8 text");
                 given.problems.push(problem);
@@ -77,25 +94,55 @@ impl Given {
         given
     }
 
-    fn put(&mut self, row: &Row, origin: &Origin, texts: &[String]) {
+    /// Adds what a settings file says of settings that neither a flag nor a variable gave.
+    pub(crate) fn add_file(&mut self, rows: &[&'static Row], path: &Path, text: &str) {
+        let (entries, problems) = file::read(rows, path, text);
+        self.problems.extend(problems);
+        for entry in entries {
+            if !self.values.contains_key(entry.row.name) {
+                self.put(entry.row, &Origin::File(entry.line), &entry.texts);
+            }
+        }
+    }
+
+    fn put(&mut self, row: &Row, origin: &Origin, texts: &Texts) {
         let value = |text: &str| Value {
             text: text.to_owned(),
             origin: origin.clone(),
             secret: row.secret,
         };
-        let values = texts
-            .iter()
-            .flat_map(|text| match row.shape {
-                Shape::Many => text
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|text| !text.is_empty())
-                    .map(value)
-                    .collect(),
-                Shape::One | Shape::Switch => vec![value(text)],
-            })
-            .collect();
+        let values = match (row.shape, texts) {
+            (Shape::Many, Texts::Plain(texts)) => texts
+                .iter()
+                .flat_map(|text| text.split(','))
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+                .map(value)
+                .collect(),
+            (_, Texts::Plain(texts) | Texts::List(texts)) => {
+                texts.iter().map(|text| value(text)).collect()
+            }
+        };
         self.values.insert(row.name, values);
+    }
+
+    /// What holds of each of these settings, and who said so.
+    pub(crate) fn effective(&self, rows: &[&'static Row]) -> Vec<Effective> {
+        let effective = |row: &&'static Row| {
+            let given = self.values.get(row.name);
+            let texts = match given {
+                Some(values) => Some(values.iter().map(|value| value.text.clone()).collect()),
+                None => row.default.map(|text| vec![text.to_owned()]),
+            };
+            Effective {
+                row,
+                texts: texts.filter(|_| !row.secret),
+                origin: given
+                    .and_then(|values| values.first())
+                    .map_or(Origin::Default, |value| value.origin.clone()),
+            }
+        };
+        rows.iter().map(effective).collect()
     }
 
     /// Where the setting came from.
@@ -197,6 +244,7 @@ fn name(row: &Row, origin: &Origin) -> String {
     match origin {
         Origin::Flag => row.flag(),
         Origin::Variable(variable) => variable.clone(),
+        Origin::File(line) => format!("{line}: {}", row.name),
         Origin::Default => format!("{} (or {})", row.flag(), row.variable()),
     }
 }
@@ -213,12 +261,37 @@ impl fmt::Debug for Value {
 // === impl BadValue ===
 
 impl BadValue {
-    fn new(row: &Row, origin: &Origin, text: Option<String>, expected: impl Into<String>) -> Self {
+    pub(super) fn new(
+        row: &Row,
+        origin: &Origin,
+        text: Option<String>,
+        expected: impl Into<String>,
+    ) -> Self {
         Self {
             name: name(row, origin),
-            text,
+            text: text.map(without_password),
             expected: expected.into(),
         }
+    }
+
+    /// A line of the settings file that is about no setting.
+    pub(super) fn at(line: &Line, text: Option<String>, problem: impl Into<String>) -> Self {
+        Self {
+            name: line.to_string(),
+            text,
+            expected: problem.into(),
+        }
+    }
+}
+
+/// What stands before an @ in a URL is a password as like as not.
+fn without_password(text: String) -> String {
+    match text.rsplit_once('@') {
+        Some((before, host)) => match before.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://...@{host}"),
+            None => format!("...@{host}"),
+        },
+        None => text,
     }
 }
 
@@ -247,108 +320,4 @@ impl fmt::Display for BadValues {
 impl std::error::Error for BadValues {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::args::{setting::Section, value};
-
-    static WAIT: Setting<String> = Setting::one("wait", "TEXT", value::text)
-        .default("5s")
-        .also(&["OTHER_WAIT"])
-        .help(Section::Process, "How long.");
-    static NAMES: Setting<String> =
-        Setting::many("name", "NAME", value::text).help(Section::Process, "Names.");
-    static SHARE: Setting<u8> =
-        Setting::one("share", "PERCENT", value::percent).help(Section::Process, "Share.");
-    static TOKEN: Setting<u8> = Setting::one("token", "TOKEN", value::percent)
-        .secret()
-        .help(Section::Process, "Token.");
-
-    fn given(flags: &[(&str, &[&str])], variables: &[(&str, &str)]) -> Given {
-        Given::collect(
-            &[&WAIT.row, &NAMES.row, &SHARE.row, &TOKEN.row],
-            |row| {
-                let (_, texts) = flags.iter().find(|(name, _)| *name == row.name)?;
-                Some(texts.iter().map(ToString::to_string).collect())
-            },
-            |name| {
-                variables
-                    .iter()
-                    .find(|(other, _)| *other == name)
-                    .map(|(_, text)| OsString::from(text))
-            },
-        )
-    }
-
-    #[test]
-    fn a_flag_beats_our_variable_which_beats_another_programs_which_beats_the_default() {
-        let ours = ("CONSUL_SYNC_WAIT", "2s");
-        let other = ("OTHER_WAIT", "3s");
-        assert_eq!(given(&[("wait", &["1s"])], &[ours, other]).one(&WAIT), "1s");
-        assert_eq!(given(&[], &[other, ours]).one(&WAIT), "2s");
-        assert_eq!(given(&[], &[other]).one(&WAIT), "3s");
-        assert_eq!(given(&[], &[]).one(&WAIT), "5s");
-    }
-
-    #[test]
-    fn an_empty_variable_counts_as_unset() {
-        assert_eq!(
-            given(&[], &[("CONSUL_SYNC_WAIT", ""), ("OTHER_WAIT", "3s")]).one(&WAIT),
-            "3s"
-        );
-        assert_eq!(
-            given(&[], &[("CONSUL_SYNC_SHARE", "")]).optional(&SHARE),
-            None
-        );
-    }
-
-    #[test]
-    fn values_of_two_places_are_never_mixed() {
-        let mut given = given(&[("name", &["a,b", "c"])], &[("CONSUL_SYNC_NAME", "d")]);
-        assert_eq!(given.many(&NAMES), ["a", "b", "c"]);
-    }
-
-    #[test]
-    fn a_list_is_split_at_commas_without_blanks_and_empty_parts() {
-        assert_eq!(
-            given(&[], &[("CONSUL_SYNC_NAME", " a, b,,")]).many(&NAMES),
-            ["a", "b"]
-        );
-    }
-
-    #[test]
-    fn a_bad_value_is_named_by_its_flag_or_variable_and_all_are_told() {
-        let mut given = given(&[("share", &["150"])], &[("CONSUL_SYNC_TOKEN", "hush")]);
-        given.optional(&SHARE);
-        given.optional(&TOKEN);
-        assert_eq!(
-            given.finish(()).unwrap_err().to_string(),
-            "--share \"150\": expected a whole number of percent from 0 to 100\n\
-             CONSUL_SYNC_TOKEN: expected a whole number of percent from 0 to 100"
-        );
-    }
-
-    #[test]
-    fn a_secret_is_in_no_debug_output() {
-        let given = given(&[("token", &["hush"])], &[]);
-        let shown = format!("{given:?}");
-        assert!(
-            !shown.contains("hush") && shown.contains("<secret>"),
-            "{shown}"
-        );
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_variable_that_is_no_text_is_refused_by_name() {
-        use std::os::unix::ffi::OsStringExt;
-        let given = Given::collect(
-            &[&WAIT.row],
-            |_| None,
-            |_| Some(OsString::from_vec(vec![0xff])),
-        );
-        assert_eq!(
-            given.finish(()).unwrap_err().to_string(),
-            "CONSUL_SYNC_WAIT: expected UTF-8 text"
-        );
-    }
-}
+mod tests;

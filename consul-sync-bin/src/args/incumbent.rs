@@ -82,7 +82,7 @@ pub(crate) fn translate(
             Means::Setting(name) => {
                 ours.insert(name, given.join(","));
             }
-            Means::Joined => {}
+            Means::Joined(_) | Means::Alone(_) => {}
             Means::Nothing(why) => notes.push(format!("-{} does nothing: {why}", flag.name)),
             Means::Missing(instead) => {
                 return Err(Refused::Bad(format!("-{}: {instead}", flag.name)));
@@ -218,6 +218,33 @@ fn node_ports(kind: &str) -> Result<&'static str, Refused> {
     }
 }
 
+/// The flags that say this setting, alone or with others.
+#[cfg(test)]
+pub(super) fn of_setting(name: &str) -> Vec<&'static str> {
+    let says = |means: &Means| match means {
+        Means::Setting(setting) => *setting == name,
+        Means::Joined(settings) => settings.contains(&name),
+        _ => false,
+    };
+    let flags = FLAGS.iter().filter(|flag| says(&flag.means));
+    flags.map(|flag| flag.name).collect()
+}
+
+/// The flags that say no setting, with their variable and what they do.
+#[cfg(test)]
+pub(super) fn without_a_setting()
+-> impl Iterator<Item = (&'static str, Option<&'static str>, String)> {
+    FLAGS.iter().filter_map(|flag| {
+        let what = match flag.means {
+            Means::Setting(_) | Means::Joined(_) => return None,
+            Means::Alone(what) => what.to_owned(),
+            Means::Nothing(why) => format!("nothing: {why}"),
+            Means::Missing(instead) => format!("not supported: {instead}"),
+        };
+        Some((flag.name, flag.variable, what))
+    })
+}
+
 fn help() -> String {
     let mut text = format!(
         "Usage: consul-sync {COMMAND} [flags]\n\nThe flags and variables of the incumbent's {COMMAND}, as -flag, --flag, \
@@ -226,7 +253,14 @@ fn help() -> String {
     for flag in FLAGS {
         let what = match flag.means {
             Means::Setting(name) => format!("--{name} of consul-sync run"),
-            Means::Joined => "as in the incumbent".to_owned(),
+            Means::Joined(names) => {
+                let names: Vec<String> = names.iter().map(|name| format!("--{name}")).collect();
+                format!(
+                    "as in the incumbent; see {} of consul-sync run",
+                    names.join(", ")
+                )
+            }
+            Means::Alone(what) => what.to_owned(),
             Means::Nothing(why) => format!("does nothing: {why}"),
             Means::Missing(instead) => format!("not supported: {instead}"),
         };

@@ -94,6 +94,7 @@ pub(crate) static ALL: &[&Row] = &[
     &election::TTL.row,
     &election::LOCK_DELAY.row,
     &election::PREFIX.row,
+    &process::CONFIG.row,
     &process::LISTEN.row,
     &process::LOG_LEVEL.row,
     &process::LOG_FORMAT.row,

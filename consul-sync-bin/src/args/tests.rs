@@ -189,3 +189,68 @@ fn variables_of_consuls_commands_that_are_not_followed_are_told_of() {
     );
     assert!(set(&[("CONSUL_HTTP_SSL_VERIFY", "true"), ("CONSUL_HTTP_AUTH", "")]).is_empty());
 }
+
+#[test]
+fn completions_and_pages_of_the_manual_name_every_flag() {
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut definition(), "consul-sync", &mut script);
+        let script = String::from_utf8(script).unwrap();
+        for row in table::ALL {
+            assert!(script.contains(row.name), "{shell}: {}", row.name);
+        }
+    }
+    let program = definition();
+    let pages = program.get_subcommands().map(|command| {
+        let arguments = ["man", command.get_name()];
+        match parse_with(&arguments, &[]) {
+            Ok(Command::Man(page)) => {
+                let mut text = Vec::new();
+                clap_mangen::Man::new(*page).render(&mut text).unwrap();
+                String::from_utf8(text).unwrap()
+            }
+            // Those that have no settings.
+            _ => String::new(),
+        }
+    });
+    let pages: String = pages.collect();
+    for row in table::ALL {
+        let flag = format!("\\-\\-{}\\fR", row.name.replace('-', "\\-"));
+        assert!(pages.contains(&flag), "{}", row.name);
+    }
+    let Ok(Command::Man(program)) = parse_with(&["man"], &[]) else {
+        panic!("the program has a page");
+    };
+    assert_eq!(program.get_name(), "consul-sync");
+}
+
+fn settings_file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text).unwrap();
+    file
+}
+
+#[test]
+fn a_settings_file_is_named_by_a_flag_or_a_variable_and_its_problems_name_it() {
+    let file = settings_file("brake-share: 20\npolicy: upsert-only\n");
+    let path = file.path().to_str().unwrap();
+    let by_flag = run_settings(&["--config", path, "--brake-share=30"], &[]);
+    assert_eq!(by_flag.sync.brake.share, 30);
+    assert_eq!(by_flag.sync.policy, consul_sync_core::Policy::UpsertOnly);
+    let by_variable = run_settings(
+        &[],
+        &[("CONSUL_SYNC_CONFIG", path), ("CONSUL_SYNC_POLICY", "sync")],
+    );
+    assert_eq!(by_variable.sync.brake.share, 20);
+    assert_eq!(by_variable.sync.policy, consul_sync_core::Policy::Sync);
+    fs::write(file.path(), "brake-shar: 20\n").unwrap();
+    assert!(
+        refused(&["plan", "--config", path], &[])
+            .contains(":1 \"brake-shar\": no such setting (is it brake-share?)")
+    );
+    assert!(
+        refused(&["run"], &[("CONSUL_SYNC_CONFIG", "/nowhere/s.yaml")]).starts_with(
+            "error: CONSUL_SYNC_CONFIG \"/nowhere/s.yaml\": expected a file that can be read"
+        )
+    );
+}

@@ -29,8 +29,10 @@ pub(super) enum Shape {
 pub(super) enum Means {
     /// It is this setting, with the same values.
     Setting(&'static str),
-    /// It is part of what several flags say together.
-    Joined,
+    /// It is part of what several flags say together, which is these settings.
+    Joined(&'static [&'static str]),
+    /// It is no setting, and does this.
+    Alone(&'static str),
     /// It has no meaning here, for this reason.
     Nothing(&'static str),
     /// There is nothing like it yet, and this is what to do.
@@ -69,7 +71,7 @@ impl Flag {
     }
 }
 
-use Means::{Joined, Missing, Nothing, Setting};
+use Means::{Alone, Joined, Missing, Nothing, Setting};
 
 const EVENTS: Means = Nothing("changes are written when they happen, not at intervals");
 const HTTP: Means = Nothing("Consul is spoken to over HTTP");
@@ -85,7 +87,7 @@ pub(super) static FLAGS: &[Flag] = &[
     switch("k8s-default-sync", Setting("default-sync")),
     text("k8s-service-prefix", Setting("k8s-service-prefix")),
     text("consul-service-prefix", Setting("name-prefix")),
-    text("k8s-source-namespace", Joined),
+    text("k8s-source-namespace", Joined(&["allow-namespace"])),
     text("k8s-write-namespace", Setting("k8s-write-namespace")),
     text("consul-domain", Setting("consul-domain")),
     text("consul-k8s-tag", Setting("tag")),
@@ -96,17 +98,29 @@ pub(super) static FLAGS: &[Flag] = &[
         "sync-lb-services-endpoints",
         Setting("load-balancer-endpoints"),
     ),
-    text("node-port-sync-type", Joined),
+    text("node-port-sync-type", Joined(&["node-ports"])),
     switch("add-k8s-namespace-suffix", Setting("namespace-suffix")),
-    list("allow-k8s-namespace", Joined),
-    list("deny-k8s-namespace", Joined),
+    list("allow-k8s-namespace", Joined(&["allow-namespace"])),
+    list("deny-k8s-namespace", Joined(&["deny-namespace"])),
     switch("enable-ingress", Setting("ingress")),
     switch("loadBalancer-ips", Setting("ingress-load-balancer-ips")),
     // Namespaces of Consul Enterprise.
-    switch("enable-namespaces", Joined),
-    text("consul-destination-namespace", Joined),
-    switch("enable-k8s-namespace-mirroring", Joined),
-    text("k8s-namespace-mirroring-prefix", Joined),
+    switch(
+        "enable-namespaces",
+        Joined(&["consul-namespace", "consul-mirror-namespaces"]),
+    ),
+    text(
+        "consul-destination-namespace",
+        Joined(&["consul-namespace"]),
+    ),
+    switch(
+        "enable-k8s-namespace-mirroring",
+        Joined(&["consul-mirror-namespaces"]),
+    ),
+    text(
+        "k8s-namespace-mirroring-prefix",
+        Joined(&["consul-mirror-prefix"]),
+    ),
     text(
         "consul-cross-namespace-acl-policy",
         Missing("make the namespaces, with this policy, before: they are not made here yet"),
@@ -125,15 +139,21 @@ pub(super) static FLAGS: &[Flag] = &[
         "prometheus-retention-time",
         Nothing("counters are kept as long as the process runs"),
     ),
-    switch("purge-k8s-services-from-node", Joined),
-    text("filter", Joined),
+    switch(
+        "purge-k8s-services-from-node",
+        Alone("deletes what is registered, as consul-sync purge --yes, in place of running"),
+    ),
+    text(
+        "filter",
+        Alone("does nothing without -purge-k8s-services-from-node"),
+    ),
     text("listen", Setting("listen")),
     text("log-level", Setting("log-level")),
-    switch("log-json", Joined),
+    switch("log-json", Joined(&["log-format"])),
     text("kubeconfig", Setting("kubeconfig")),
     // How Consul is reached.
-    text("addresses", Joined).or("CONSUL_ADDRESSES"),
-    text("http-port", Joined).or("CONSUL_HTTP_PORT"),
+    text("addresses", Joined(&["consul-addr"])).or("CONSUL_ADDRESSES"),
+    text("http-port", Joined(&["consul-addr"])).or("CONSUL_HTTP_PORT"),
     text("grpc-port", HTTP).or("CONSUL_GRPC_PORT"),
     switch("use-tls", Setting("consul-tls")).or("CONSUL_USE_TLS"),
     text("tls-server-name", Setting("consul-tls-server-name")).or("CONSUL_TLS_SERVER_NAME"),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::flags::{FLAGS, Flag, Shape};
+use crate::args::nearest::nearest;
 
 /// What was given, by the flag's name; a switch is `true` or `false`.
 pub(super) type Values = BTreeMap<&'static str, Vec<String>>;
@@ -53,7 +54,7 @@ pub(super) fn parse(
             }
             return Err(bad(format!(
                 "flag provided but not defined: -{name}{}",
-                nearest(name)
+                hint(name)
             )));
         };
         let value = match (flag.shape, value) {
@@ -128,10 +129,9 @@ fn bad(text: String) -> Trouble {
 }
 
 /// A flag that differs in little, as a question.
-fn nearest(name: &str) -> String {
-    let folded = |text: &str| text.replace(['-', '_'], "").to_lowercase();
-    let near = FLAGS.iter().find(|flag| folded(flag.name) == folded(name));
-    near.map_or_else(String::new, |flag| format!(" (is it -{}?)", flag.name))
+fn hint(name: &str) -> String {
+    let near = nearest(name, FLAGS.iter().map(|flag| flag.name));
+    near.map_or_else(String::new, |near| format!(" (is it -{near}?)"))
 }
 
 #[cfg(test)]
@@ -200,7 +200,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         assert_eq!(
             refusal(&["-to-consull"]),
-            "flag provided but not defined: -to-consull"
+            "flag provided but not defined: -to-consull (is it -to-consul?)"
         );
         assert!(refusal(&["-to_consul"]).ends_with("(is it -to-consul?)"));
         assert_eq!(

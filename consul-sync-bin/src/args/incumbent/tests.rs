@@ -62,7 +62,12 @@ fn what_the_incumbents_chart_starts_is_understood() {
 #[test]
 fn every_flag_that_is_a_setting_names_one() {
     for flag in FLAGS {
-        if let Means::Setting(name) = flag.means {
+        let names = match flag.means {
+            Means::Setting(name) => vec![name],
+            Means::Joined(names) => names.to_vec(),
+            _ => Vec::new(),
+        };
+        for name in names {
             assert!(table::ALL.iter().any(|row| row.name == name), "{name}");
         }
     }

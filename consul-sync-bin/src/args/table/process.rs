@@ -1,6 +1,6 @@
 //! The process itself.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
     args::{
@@ -9,6 +9,15 @@ use crate::{
     },
     log::{Format, Level},
 };
+
+pub(crate) static CONFIG: Setting<PathBuf> = Setting::one("config", "PATH", value::path)
+    .default_note("none")
+    .help(
+        Section::Process,
+        "Settings file: YAML, one key for each setting, named as its flag without the dashes.\nA flag beats a variable, a \
+         variable beats the file, and the file beats the default. A list is what the flag given several times is. It is read \
+         once, at the start.",
+    );
 
 pub(crate) static LISTEN: Setting<Listen> = Setting::one("listen", "ADDRESS", value::listen).default(":8080").help(
     Section::Process,
