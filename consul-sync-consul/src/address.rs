@@ -79,6 +79,24 @@ impl ServerAddress {
         })
     }
 
+    /// The same with what an address has that says no port or no scheme of its own.
+    pub(crate) fn parse_or(text: &str, port: Option<u16>, is_https: bool) -> Result<Self, Error> {
+        let mut server = Self::parse(text)?;
+        let trimmed = text.trim();
+        let (has_scheme, rest) = match trimmed.split_once("://") {
+            Some((_, rest)) => (true, rest),
+            None => (false, trimmed),
+        };
+        if is_https && !has_scheme {
+            server = server.with_https();
+        }
+        let has_port = split_port(rest.trim_end_matches('/')).is_some_and(|(_, own)| own.is_some());
+        if let (Some(port), false) = (port, has_port) {
+            server.port = port;
+        }
+        Ok(server)
+    }
+
     /// Whether it is spoken to over TLS.
     pub fn is_https(&self) -> bool {
         self.is_https

@@ -3,14 +3,16 @@
 //! It picks a server, carries the token, fails over, and repeats what may be repeated: reads, and what was
 //! never sent. A write that may have been applied is reported as such and never sent again.
 
+mod authenticate;
 mod receive;
+mod servers;
 mod settings;
 
 use std::{
     fmt,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -23,17 +25,11 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
+use self::servers::{Directory, Server};
 pub use self::settings::ClientSettings;
 use crate::{
-    Call, Error,
-    answer::Answer,
-    block,
-    connection::{Connection, Endpoint},
-    pool::Pool,
-    request::Request,
-    retry::Backoff,
-    tls::Tls,
-    token::Token,
+    Call, Error, ServerAddress, answer::Answer, block, connection::Connection,
+    discovery::Discovery, request::Request, retry::Backoff, tls::Tls, token::Token,
 };
 
 const TOKEN_HEADER: HeaderName = HeaderName::from_static("x-consul-token");
@@ -51,10 +47,7 @@ const READ_ATTEMPTS: u32 = 3;
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    endpoints: Vec<Endpoint>,
-    /// The server that answered last; the others are asked when it fails.
-    preferred: AtomicUsize,
-    pool: Pool,
+    directory: Directory,
     /// Requests under way, blocking queries not counted.
     permits: Semaphore,
     token: Token,
@@ -65,6 +58,28 @@ struct Inner {
     answer_limit: u64,
 }
 
+/// How far one try of a call has come.
+#[derive(Debug, Default)]
+struct Attempt {
+    /// Whether any of it may be on the wire.
+    is_sent: AtomicBool,
+    /// The token that it carries.
+    token: OnceLock<HeaderValue>,
+}
+
+// === impl Attempt ===
+
+impl Attempt {
+    /// The error when it took longer than `limit`.
+    fn too_late(&self, request: &Request, server: &Server, limit: Duration) -> Error {
+        Error::Timeout {
+            call: server.describe(request),
+            after: limit,
+            is_sent: self.is_sent.load(Ordering::Relaxed),
+        }
+    }
+}
+
 // === impl Client ===
 
 impl Client {
@@ -73,14 +88,15 @@ impl Client {
     /// # Errors
     /// [`Error::Settings`] or [`Error::Token`] that names what cannot be used.
     pub fn new(settings: ClientSettings) -> Result<Self, Error> {
-        let endpoints: Vec<Endpoint> = settings.servers()?.into_iter().map(Endpoint::new).collect();
-        let is_tls = endpoints.iter().any(|endpoint| endpoint.address.is_https());
+        let servers = settings.servers()?;
+        let discovery = settings.discovery()?;
+        // What a command prints may say https by itself.
+        let is_tls = servers.iter().any(ServerAddress::is_https)
+            || discovery.as_ref().is_some_and(Discovery::is_https);
         let connections = settings.connections.max(1);
         Ok(Self(Arc::new(Inner {
-            preferred: AtomicUsize::new(0),
-            pool: Pool::new(endpoints.len(), connections),
             permits: Semaphore::new(connections),
-            endpoints,
+            directory: Directory::new(servers, discovery, connections),
             token: Token::new(settings.token)?,
             tls: is_tls.then(|| Tls::new(settings.tls)).transpose()?,
             datacenter: settings.datacenter,
@@ -92,13 +108,7 @@ impl Client {
 
     /// The addresses of its servers, for people.
     pub fn servers(&self) -> String {
-        let addresses: Vec<String> = self
-            .0
-            .endpoints
-            .iter()
-            .map(|endpoint| endpoint.address.to_string())
-            .collect();
-        addresses.join(", ")
+        self.0.directory.to_string()
     }
 
     /// Whether requests carry no token.
@@ -138,20 +148,25 @@ impl Client {
         let limit = request.wait().map_or(usual, block::deadline);
         let deadline = Instant::now() + limit;
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-        let mut untried = self.0.endpoints.len();
+        let mut server = self.0.directory.server().await?;
+        let mut untried = server.count();
         let mut attempts = 0;
         let mut is_token_fresh = false;
         loop {
-            let server = self.0.preferred.load(Ordering::Relaxed) % self.0.endpoints.len();
             attempts += 1;
-            let error = match self.attempt(request, server, deadline, limit).await {
-                Ok(answer) => return Ok(answer),
+            let attempt = Attempt::default();
+            let tried = self.attempt(request, &server, deadline, limit, &attempt);
+            let error = match tried.await {
+                Ok(answer) => {
+                    server.well();
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
             if let Error::Status { status, .. } = &error
                 && matches!(status.as_u16(), 401 | 403)
                 && !is_token_fresh
-                && self.has_new_token()
+                && self.has_new_token(&error, &attempt)
             {
                 is_token_fresh = true;
                 continue;
@@ -159,9 +174,14 @@ impl Client {
             if !error.is_transient() {
                 return Err(error);
             }
-            self.turn_away(server);
+            server.turn_away();
             let is_unsent = !error.may_have_been_applied();
             untried = untried.saturating_sub(1);
+            let next = self.0.directory.server().await?;
+            if !next.is_beside(&server) {
+                untried = next.count();
+            }
+            server = next;
             if is_unsent && untried > 0 {
                 continue;
             }
@@ -181,20 +201,12 @@ impl Client {
         }
     }
 
-    /// Another server, or another address of the same name, is asked next.
-    fn turn_away(&self, server: usize) {
-        self.0.endpoints[server].turn_away();
-        self.0.pool.forget(server);
-        let next = (server + 1) % self.0.endpoints.len();
-        // Whoever came first has already moved on.
-        let _ =
-            self.0
-                .preferred
-                .compare_exchange(server, next, Ordering::Relaxed, Ordering::Relaxed);
-    }
-
-    /// Whether the token that was refused has been replaced in its file.
-    fn has_new_token(&self) -> bool {
+    /// Whether the token that was refused has been replaced in its file, or another login is worth it.
+    fn has_new_token(&self, error: &Error, attempt: &Attempt) -> bool {
+        if let Some(login) = self.0.token.login() {
+            let used = attempt.token.get();
+            return used.is_some_and(|used| login.refused(used, error.is_of_unknown_token()));
+        }
         let before = self.0.token.header().ok().flatten();
         self.0.token.distrust();
         self.0.token.header().ok().flatten() != before
@@ -203,35 +215,39 @@ impl Client {
     async fn attempt(
         &self,
         request: &Request,
-        server: usize,
+        server: &Server,
         deadline: Instant,
         limit: Duration,
+        attempt: &Attempt,
     ) -> Result<Answer, Error> {
-        let is_sent = AtomicBool::new(false);
-        match timeout_at(deadline, self.exchange(request, server, &is_sent)).await {
+        let trying = async {
+            let token = self.token(server).await?;
+            if let Some(token) = &token {
+                // Nobody else sets it.
+                let _ = attempt.token.set(token.clone());
+            }
+            let _permit = match request.wait() {
+                Some(_) => None,
+                // The semaphore is never closed.
+                None => self.0.permits.acquire().await.ok(),
+            };
+            self.exchange(request, server, token, attempt).await
+        };
+        match timeout_at(deadline, trying).await {
             Ok(result) => result,
-            Err(_) => Err(Error::Timeout {
-                call: self.describe(request, server),
-                after: limit,
-                is_sent: is_sent.load(Ordering::Relaxed),
-            }),
+            Err(_) => Err(attempt.too_late(request, server, limit)),
         }
     }
 
     async fn exchange(
         &self,
         request: &Request,
-        server: usize,
-        is_sent: &AtomicBool,
+        server: &Server,
+        token: Option<HeaderValue>,
+        attempt: &Attempt,
     ) -> Result<Answer, Error> {
-        let _permit = match request.wait() {
-            Some(_) => None,
-            // The semaphore is never closed.
-            None => self.0.permits.acquire().await.ok(),
-        };
-        let token = self.0.token.header()?;
         let (mut connection, response) = loop {
-            let (mut connection, is_pooled) = match self.0.pool.take(server) {
+            let (mut connection, is_pooled) = match server.idle() {
                 Some(connection) => (connection, true),
                 None => (self.dial(server).await?, false),
             };
@@ -239,10 +255,10 @@ impl Client {
                 if is_pooled {
                     continue;
                 }
-                return Err(self.unsent(server, error));
+                return Err(server.unsent(error));
             }
-            let message = self.message(request, server, token.clone())?;
-            is_sent.store(true, Ordering::Relaxed);
+            let message = message(request, server, token.clone())?;
+            attempt.is_sent.store(true, Ordering::Relaxed);
             match connection.sender.try_send_request(message).await {
                 Ok(response) => break (connection, response),
                 Err(mut failure) => {
@@ -251,66 +267,32 @@ impl Client {
                     let error = failure.into_error();
                     if !is_unsent {
                         return Err(Error::Broken {
-                            call: self.describe(request, server),
+                            call: server.describe(request),
                             source: error.into(),
                         });
                     }
-                    is_sent.store(false, Ordering::Relaxed);
+                    attempt.is_sent.store(false, Ordering::Relaxed);
                     if !is_pooled {
-                        return Err(self.unsent(server, error));
+                        return Err(server.unsent(error));
                     }
                 }
             }
         };
         let answer = self.receive(request, server, response).await?;
         if connection.sender.ready().await.is_ok() {
-            self.0.pool.put(server, connection);
+            server.keep(connection);
         }
         self.judge(request, answer)
     }
 
-    async fn dial(&self, server: usize) -> Result<Connection, Error> {
-        let endpoint = &self.0.endpoints[server];
+    async fn dial(&self, server: &Server) -> Result<Connection, Error> {
+        let endpoint = server.endpoint();
         let tls = endpoint
             .address
             .is_https()
             .then_some(self.0.tls.as_ref())
             .flatten();
         endpoint.dial(tls).await
-    }
-
-    fn unsent(&self, server: usize, error: hyper::Error) -> Error {
-        Error::Connect {
-            server: self.0.endpoints[server].address.to_string(),
-            source: error.into(),
-        }
-    }
-
-    fn message(
-        &self,
-        request: &Request,
-        server: usize,
-        token: Option<HeaderValue>,
-    ) -> Result<http::Request<Full<Bytes>>, Error> {
-        let mut builder = http::Request::builder()
-            .method(request.method().clone())
-            .uri(request.target())
-            .header(header::HOST, self.0.endpoints[server].authority())
-            .header(header::ACCEPT_ENCODING, "gzip")
-            .header(
-                header::USER_AGENT,
-                concat!("consul-sync/", env!("CARGO_PKG_VERSION")),
-            );
-        if let Some(token) = token {
-            builder = builder.header(TOKEN_HEADER, token);
-        }
-        if request.body().is_some() {
-            builder = builder.header(header::CONTENT_TYPE, "application/json");
-        }
-        let body = Full::new(request.body().cloned().unwrap_or_default());
-        builder
-            .body(body)
-            .map_err(|error| Error::Settings(format!("request to consul: {error}")))
     }
 
     /// A call to name in an error about an answer that is no longer at hand.
@@ -321,18 +303,33 @@ impl Client {
             server: self.servers().into(),
         }
     }
+}
 
-    fn describe(&self, request: &Request, server: usize) -> Call {
-        Call {
-            method: match *request.method() {
-                http::Method::PUT => "PUT",
-                http::Method::POST => "POST",
-                _ => "GET",
-            },
-            path: request.path().into(),
-            server: self.0.endpoints[server].address.to_string().into(),
-        }
+/// A request as it goes to this server.
+fn message(
+    request: &Request,
+    server: &Server,
+    token: Option<HeaderValue>,
+) -> Result<http::Request<Full<Bytes>>, Error> {
+    let mut builder = http::Request::builder()
+        .method(request.method().clone())
+        .uri(request.target())
+        .header(header::HOST, server.endpoint().authority())
+        .header(header::ACCEPT_ENCODING, "gzip")
+        .header(
+            header::USER_AGENT,
+            concat!("consul-sync/", env!("CARGO_PKG_VERSION")),
+        );
+    if let Some(token) = token {
+        builder = builder.header(TOKEN_HEADER, token);
     }
+    if request.body().is_some() {
+        builder = builder.header(header::CONTENT_TYPE, "application/json");
+    }
+    let body = Full::new(request.body().cloned().unwrap_or_default());
+    builder
+        .body(body)
+        .map_err(|error| Error::Settings(format!("request to consul: {error}")))
 }
 
 impl fmt::Debug for Client {

@@ -15,6 +15,20 @@ pub enum Error {
     Settings(String),
     /// The token could not be had from its file.
     Token(String),
+    /// No token could be had by a login: the request was not sent.
+    Login {
+        /// The auth method.
+        method: String,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// The command that prints the servers' addresses did not: the request was not sent.
+    Discovery {
+        /// The command without its arguments.
+        program: String,
+        /// What went wrong.
+        problem: String,
+    },
     /// No connection could be made: the request was not sent.
     Connect {
         /// The server.
@@ -99,7 +113,10 @@ impl Error {
                 ErrorKind::Protocol
             }
             Self::Token(_) | Self::Denied { .. } => ErrorKind::Unauthorized,
-            Self::Connect { .. } | Self::Broken { .. } => ErrorKind::Unavailable,
+            Self::Login { source, .. } => source.kind(),
+            Self::Connect { .. } | Self::Broken { .. } | Self::Discovery { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::Timeout { .. } => ErrorKind::Timeout,
             Self::Incomplete { .. } => ErrorKind::Incomplete,
             Self::Status { status, .. } => match status.as_u16() {
@@ -129,6 +146,8 @@ impl Error {
             Self::Status { status, .. } => status.is_server_error(),
             Self::Settings(_)
             | Self::Token(_)
+            | Self::Login { .. }
+            | Self::Discovery { .. }
             | Self::Connect { .. }
             | Self::Incomplete { .. }
             | Self::Denied { .. } => false,
@@ -142,14 +161,21 @@ impl Error {
             Self::Status { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
+            Self::Login { source, .. } => source.is_transient(),
             _ => false,
         }
+    }
+
+    /// Whether the server does not know the token at all.
+    pub(crate) fn is_of_unknown_token(&self) -> bool {
+        matches!(self, Self::Status { text, .. } if text.contains("ACL not found"))
     }
 
     /// When the server asks to be called again, where it says so.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
+            Self::Login { source, .. } => source.retry_after(),
             _ => None,
         }
     }
@@ -157,6 +183,8 @@ impl Error {
     /// What to do about it, where more can be said than the message does.
     fn hint(&self) -> Option<&'static str> {
         match self {
+            // Of a login more is said by whom it fails.
+            Self::Status { call, .. } if &*call.path == "/v1/acl/login" => None,
             Self::Status { status, text, .. } => match status.as_u16() {
                 401 if text.contains("ACL support disabled") => None,
                 401 | 403 if text.contains("ACL not found") => Some(
@@ -184,6 +212,24 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(problem) | Self::Token(problem) => f.write_str(problem),
+            Self::Discovery { program, problem } => {
+                write!(
+                    f,
+                    "the command {program} that prints consul's addresses: {problem}"
+                )
+            }
+            Self::Login { method, source } => {
+                write!(f, "log in by the auth method {method:?}: {source}")?;
+                match &**source {
+                    Self::Status { status, .. } if status.as_u16() == 403 => f.write_str(
+                        "; it must exist, take this bearer token, and have a binding rule for it",
+                    ),
+                    Self::Status { status, .. } if status.as_u16() == 500 => {
+                        f.write_str("; is the bearer token one that the auth method takes?")
+                    }
+                    _ => Ok(()),
+                }
+            }
             Self::Connect { server, .. } => write!(f, "connect to consul at {server}"),
             Self::Timeout { call, after, .. } => {
                 write!(
@@ -231,6 +277,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Connect { source, .. } | Self::Broken { source, .. } => Some(source.as_ref()),
+            Self::Login { source, .. } => source.source(),
             _ => None,
         }
     }
@@ -239,6 +286,10 @@ impl StdError for Error {
 impl From<Error> for AdapterError {
     fn from(error: Error) -> Self {
         let adapter = AdapterError::new(error.kind(), error.to_string());
+        let error = match error {
+            Error::Login { source, .. } => *source,
+            error => error,
+        };
         match error {
             Error::Connect { source, .. } | Error::Broken { source, .. } => adapter.because(source),
             _ => adapter,

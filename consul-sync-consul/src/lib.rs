@@ -22,10 +22,12 @@ mod answer;
 mod block;
 mod client;
 mod connection;
+mod discovery;
 mod error;
 mod journal;
 mod leftovers;
 mod lock;
+mod login;
 mod place;
 mod pool;
 mod preflight;
@@ -49,6 +51,7 @@ pub use client::{Client, ClientSettings};
 pub use error::{Call, Error};
 pub use leftovers::{Leftovers, leftovers};
 pub use lock::{Fence, Holder, Lock, LockSettings, LockState};
+pub use login::{Login, LoginSettings};
 pub use preflight::{preflight, preflight_lock, preflight_source};
 pub use registration::{
     Checks, KUBERNETES, OWNER_META, Ports, RegisteredCheck, Registration, SOURCE_META, Version,

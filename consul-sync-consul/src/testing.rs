@@ -30,6 +30,7 @@ mod fault;
 mod filter;
 mod hand;
 mod lock;
+mod login;
 mod model;
 mod object;
 mod read;

@@ -11,7 +11,7 @@ use std::{
 
 use http::HeaderValue;
 
-use crate::Error;
+use crate::{Error, Login};
 
 /// A secret text. `Debug` and `Display` never show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum TokenSource {
     /// A file that holds it; read again whenever it changes. While the file is empty or cannot be read, the
     /// last good token stays in use, never none (fault G04).
     File(PathBuf),
+    /// A login by an auth method.
+    Login(Login),
 }
 
 /// The token as requests carry it.
@@ -87,7 +89,10 @@ impl Token {
             source,
             current: Mutex::new(None),
         };
-        token.header()?;
+        match token.login() {
+            Some(login) => drop(login.bearer()?),
+            None => drop(token.header()?),
+        }
         Ok(token)
     }
 
@@ -96,13 +101,21 @@ impl Token {
         self.source == TokenSource::Anonymous
     }
 
-    /// The header value for the next request.
+    /// The login that it comes from, where it does.
+    pub(crate) fn login(&self) -> Option<&Login> {
+        match &self.source {
+            TokenSource::Login(login) => Some(login),
+            _ => None,
+        }
+    }
+
+    /// The header value for the next request, where it takes no login.
     ///
     /// # Errors
     /// [`Error::Token`] when there never was a good one.
     pub(crate) fn header(&self) -> Result<Option<HeaderValue>, Error> {
         match &self.source {
-            TokenSource::Anonymous => Ok(None),
+            TokenSource::Anonymous | TokenSource::Login(_) => Ok(None),
             TokenSource::Value(secret) => {
                 let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(loaded) = &*current {
@@ -130,6 +143,9 @@ impl Token {
 
     /// Replaces the token wherever it stands in a text.
     pub(crate) fn redact(&self, text: String) -> String {
+        if let Some(login) = self.login() {
+            return login.redact(text);
+        }
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let secret = current
             .as_ref()
@@ -179,7 +195,7 @@ impl Token {
     }
 }
 
-fn header(text: &str) -> Result<HeaderValue, &'static str> {
+pub(crate) fn header(text: &str) -> Result<HeaderValue, &'static str> {
     if text.is_empty() {
         return Err("it is empty");
     }

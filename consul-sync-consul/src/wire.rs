@@ -8,6 +8,7 @@ mod agent;
 mod check;
 mod health;
 mod listing;
+mod login;
 mod node;
 mod service;
 mod txn;
@@ -20,6 +21,7 @@ pub(crate) use self::{
     check::{Check, CheckPlace, CheckStamp},
     health::HealthEntry,
     listing::{NodeListing, each_element},
+    login::{LoginAnswer, LoginRequest},
     node::Node,
     service::{Service, ServiceStamp},
     txn::{TxnAnswer, TxnError, TxnResult},

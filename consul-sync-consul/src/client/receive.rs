@@ -6,7 +6,7 @@ use http::{StatusCode, Version, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::Client;
+use super::{Client, servers::Server};
 use crate::{
     Error,
     answer::{Answer, Body},
@@ -18,10 +18,10 @@ impl Client {
     pub(super) async fn receive(
         &self,
         request: &Request,
-        server: usize,
+        server: &Server,
         response: http::Response<Incoming>,
     ) -> Result<Answer, Error> {
-        let call = self.describe(request, server);
+        let call = server.describe(request);
         let malformed = |problem: String| Error::Malformed {
             call: call.clone(),
             problem,

@@ -1,8 +1,8 @@
 //! Settings of a client.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use crate::{Error, ServerAddress, TlsSettings, TokenSource};
+use crate::{Error, ServerAddress, TlsSettings, TokenSource, discovery::Discovery};
 
 /// How Consul is reached.
 ///
@@ -12,12 +12,17 @@ use crate::{Error, ServerAddress, TlsSettings, TokenSource};
 /// settings.token = TokenSource::Value(Secret::new("2f7c"));
 /// settings.datacenter = Some("dc1".into());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct ClientSettings {
     /// Servers, each as [`ServerAddress::parse`] takes it; one text may hold several, separated by commas.
     /// They must be of one cluster. The first is asked first; the next one when it fails.
     pub addresses: Vec<String>,
+    /// A command that prints the addresses of the servers, in place of addresses: a program and its arguments, separated
+    /// by blanks. It is run before the first request and when every server that it named has failed.
+    pub address_command: Option<String>,
+    /// The port of addresses that have none, where it is not Consul's own.
+    pub port: Option<u16>,
     /// The ACL token.
     pub token: TokenSource,
     /// TLS, for addresses with scheme `https`.
@@ -45,6 +50,8 @@ impl ClientSettings {
     pub fn new(address: impl Into<String>) -> Self {
         Self {
             addresses: vec![address.into()],
+            address_command: None,
+            port: None,
             token: TokenSource::default(),
             tls: TlsSettings::default(),
             use_tls: false,
@@ -56,19 +63,28 @@ impl ClientSettings {
         }
     }
 
-    /// The servers, each once.
+    /// The command that finds them, where there is one.
+    pub(crate) fn discovery(&self) -> Result<Option<Discovery>, Error> {
+        self.address_command
+            .as_deref()
+            .map(|command| Discovery::new(command, self.port, self.use_tls))
+            .transpose()
+    }
+
+    /// The servers, each once; none where a command finds them.
     pub(crate) fn servers(&self) -> Result<Vec<ServerAddress>, Error> {
         let mut servers = Vec::new();
-        for text in self.addresses.iter().flat_map(|text| text.split(',')) {
-            let mut server = ServerAddress::parse(text)?;
-            if self.use_tls && !text.contains("://") {
-                server = server.with_https();
-            }
+        let given = self
+            .addresses
+            .iter()
+            .filter(|_| self.address_command.is_none());
+        for text in given.flat_map(|text| text.split(',')) {
+            let server = ServerAddress::parse_or(text, self.port, self.use_tls)?;
             if !servers.contains(&server) {
                 servers.push(server);
             }
         }
-        if servers.is_empty() {
+        if servers.is_empty() && self.address_command.is_none() {
             return Err(Error::Settings("no consul address is set".into()));
         }
         for (name, value) in [
@@ -85,5 +101,27 @@ impl ClientSettings {
             }
         }
         Ok(servers)
+    }
+}
+
+impl fmt::Debug for ClientSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSettings")
+            .field("addresses", &self.addresses)
+            // Its arguments may be keys of a cloud.
+            .field(
+                "address_command",
+                &self.address_command.as_ref().map(|_| ".."),
+            )
+            .field("port", &self.port)
+            .field("token", &self.token)
+            .field("tls", &self.tls)
+            .field("use_tls", &self.use_tls)
+            .field("datacenter", &self.datacenter)
+            .field("partition", &self.partition)
+            .field("timeout", &self.timeout)
+            .field("connections", &self.connections)
+            .field("answer_limit", &self.answer_limit)
+            .finish()
     }
 }

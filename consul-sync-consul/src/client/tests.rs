@@ -1,5 +1,8 @@
 //! The client against peers that do not behave.
 
+mod discovery;
+#[cfg(feature = "testing")]
+mod login;
 mod peer;
 mod retry;
 

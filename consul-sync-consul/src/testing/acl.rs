@@ -5,6 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use tokio::time::Instant;
+
+use super::login::AuthMethod;
+
 /// What a rule grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Right {
@@ -173,6 +177,16 @@ pub(super) struct Token {
     pub(super) accessor: String,
     pub(super) index: u64,
     rules: Rules,
+    /// What it is described by, where it was made by a login.
+    pub(super) login: Option<String>,
+    /// When it ends, if ever.
+    ends: Option<Instant>,
+}
+
+impl Token {
+    pub(super) fn is_of_login(&self) -> bool {
+        self.login.is_some()
+    }
 }
 
 /// The ACL system of one server.
@@ -181,23 +195,64 @@ pub(super) struct Acl {
     pub(super) enabled: bool,
     pub(super) default: DefaultPolicy,
     tokens: BTreeMap<String, Token>,
+    methods: BTreeMap<String, AuthMethod>,
+    /// Counts the tokens that were made, for their accessors.
+    made: u64,
 }
 
 impl Acl {
     /// Writes a token with the raft index `index`.
     pub(super) fn put(&mut self, secret: &str, rules: Rules, index: u64) {
-        let accessor = self.tokens.get(secret).map_or_else(
-            || format!("00000000-0000-4000-8000-{:012x}", self.tokens.len() + 1),
-            |token| token.accessor.clone(),
-        );
+        let accessor = if let Some(token) = self.tokens.get(secret) {
+            token.accessor.clone()
+        } else {
+            self.made += 1;
+            format!("00000000-0000-4000-8000-{:012x}", self.made)
+        };
         self.tokens.insert(
             secret.to_owned(),
             Token {
                 accessor,
                 index,
                 rules,
+                login: None,
+                ends: None,
             },
         );
+    }
+
+    /// Writes a token that a login made.
+    pub(super) fn put_login(
+        &mut self,
+        secret: &str,
+        rules: Rules,
+        index: u64,
+        ends: Option<Instant>,
+        description: &str,
+    ) {
+        self.put(secret, rules, index);
+        if let Some(token) = self.tokens.get_mut(secret) {
+            token.login = Some(description.to_owned());
+            token.ends = ends;
+        }
+    }
+
+    /// Puts an auth method there.
+    pub(super) fn put_method(&mut self, name: &str, method: AuthMethod) {
+        self.methods.insert(name.to_owned(), method);
+    }
+
+    pub(super) fn method(&self, name: &str) -> Option<&AuthMethod> {
+        self.methods.get(name)
+    }
+
+    /// The secrets of the tokens that logins made and that are still good, with their descriptions.
+    pub(super) fn logins(&self) -> Vec<(String, String)> {
+        let logins = self
+            .tokens
+            .keys()
+            .filter_map(|secret| Some((secret.clone(), self.token(secret)?.login.clone()?)));
+        logins.collect()
     }
 
     pub(super) fn revoke(&mut self, secret: &str) {
@@ -205,7 +260,9 @@ impl Acl {
     }
 
     pub(super) fn token(&self, secret: &str) -> Option<&Token> {
-        self.tokens.get(secret)
+        let now = Instant::now();
+        let token = self.tokens.get(secret)?;
+        token.ends.is_none_or(|end| now < end).then_some(token)
     }
 
     /// Index of the last token written.
@@ -229,7 +286,7 @@ impl Acl {
             let anonymous = self.tokens.get("").map(|token| token.rules.clone());
             (anonymous.unwrap_or_default(), Holder::Anonymous)
         } else {
-            let token = self.tokens.get(secret)?;
+            let token = self.token(secret)?;
             (token.rules.clone(), Holder::Token(token.accessor.clone()))
         };
         let limits = (!rules.management).then_some((rules, self.default.right()));

@@ -42,7 +42,7 @@ pub(super) fn describe(shared: &Shared, access: &Access) -> Result<Answer, Answe
     Ok(Answer::json(200, &body))
 }
 
-fn acls_are_on(shared: &Shared) -> Result<(), Answer> {
+pub(super) fn acls_are_on(shared: &Shared) -> Result<(), Answer> {
     if shared.state().acl.enabled {
         Ok(())
     } else {

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use super::acl::{Access, Acl, DefaultPolicy, Rules};
 use super::fault::Faults;
 use super::lock::Clocks;
+use super::login::AuthMethod;
 use super::model::{Check, Instance, Node};
 use super::server::{Identity, Shared, State};
 use super::store::Store;
@@ -93,6 +94,21 @@ impl FakeConsulBuilder {
     #[must_use]
     pub fn token(mut self, secret: &str, rules: Rules) -> Self {
         self.acl.put(secret, rules, 1);
+        self
+    }
+
+    /// Adds an auth method that gives tokens with these rights to the bearer of this token; they live as long as `life` says.
+    /// Unlike on Consul, that may be less than a minute.
+    #[must_use]
+    pub fn auth_method(
+        mut self,
+        name: &str,
+        bearer: &str,
+        rules: Rules,
+        life: Option<Duration>,
+    ) -> Self {
+        self.acl
+            .put_method(name, AuthMethod::new(bearer, rules, life));
         self
     }
 

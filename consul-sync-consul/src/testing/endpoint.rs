@@ -33,6 +33,10 @@ pub enum Endpoint {
     TokenSelf,
     /// `POST /v1/internal/acl/authorize`
     Authorize,
+    /// `POST /v1/acl/login`
+    Login,
+    /// `POST /v1/acl/logout`
+    Logout,
     /// `GET /v1/kv/KEY`
     Key,
     /// `PUT /v1/session/create`
@@ -61,6 +65,8 @@ impl Endpoint {
             "/v1/catalog/services" => Self::Services,
             "/v1/acl/token/self" => Self::TokenSelf,
             "/v1/internal/acl/authorize" => Self::Authorize,
+            "/v1/acl/login" => Self::Login,
+            "/v1/acl/logout" => Self::Logout,
             "/v1/session/create" => Self::SessionCreate,
             "/v1/txn" => Self::Txn,
             "/v1/catalog/register" => Self::Register,
@@ -93,7 +99,7 @@ impl Endpoint {
     /// The only method that the endpoint takes.
     pub(super) fn method(self) -> Method {
         match self {
-            Self::Authorize => Method::POST,
+            Self::Authorize | Self::Login | Self::Logout => Method::POST,
             Self::Txn
             | Self::Register
             | Self::Deregister

@@ -101,6 +101,11 @@ impl FakeConsul {
         state.acl.put(secret, rules, index);
     }
 
+    /// The tokens that logins made and that are still good, each with its description.
+    pub fn logins(&self) -> Vec<(String, String)> {
+        self.shared.state().acl.logins()
+    }
+
     /// Deletes a token. Queries that block with it learn of it when they next look at the catalog; those
     /// that block on the health of a service at once.
     pub fn revoke_token(&self, secret: &str) {

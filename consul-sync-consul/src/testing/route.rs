@@ -13,7 +13,7 @@ use super::fault::{Applied, Refusal};
 use super::read::Read;
 use super::request::{self, Query};
 use super::server::{Shared, State};
-use super::{agent, block, register, session, txn};
+use super::{agent, block, login, register, session, txn};
 
 const NO_SUCH_ENDPOINT: &str = "Invalid URL path: not a recognized HTTP API endpoint\n";
 const NO_API: &str =
@@ -119,6 +119,8 @@ async fn answer(
             Ok(agent::leader(shared))
         }
         Endpoint::TokenSelf => agent::token_self(shared, parts),
+        Endpoint::Login => login::login(shared, parts, &whole(body).await?),
+        Endpoint::Logout => login::logout(shared, parts),
         Endpoint::Authorize => agent::authorize(shared, parts, &whole(body).await?),
         _ => agent::describe(shared, &access(shared, parts)?),
     }

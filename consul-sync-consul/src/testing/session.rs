@@ -179,7 +179,7 @@ fn check(session: &mut Session, ttl_min: Duration) -> Result<(), String> {
 }
 
 /// Not a secret: 122 random bits of the standard library's.
-fn uuid() -> String {
+pub(super) fn uuid() -> String {
     let part = || RandomState::new().build_hasher().finish();
     let (high, low) = (part(), part());
     format!(
