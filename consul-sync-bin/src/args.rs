@@ -335,12 +335,20 @@ impl Command {
         }
     }
 
+    /// The settings of a command that talks to servers.
+    pub(crate) fn settings(&self) -> Option<&Settings> {
+        match self {
+            Self::Run(settings)
+            | Self::Plan { settings, .. }
+            | Self::Check { settings, .. }
+            | Self::Purge { settings, .. } => Some(settings),
+            _ => None,
+        }
+    }
+
     /// Whether it talks to servers.
     pub(crate) fn asks_servers(&self) -> bool {
-        matches!(
-            self,
-            Self::Run(_) | Self::Plan { .. } | Self::Check { .. } | Self::Purge { .. }
-        )
+        self.settings().is_some()
     }
 }
 

@@ -9,6 +9,7 @@ mod run;
 
 use std::{fmt::Display, io::Write, time::Duration};
 
+use consul_sync_consul::Client as ConsulClient;
 use consul_sync_core::AdapterError;
 use tracing::{info, warn};
 
@@ -16,8 +17,11 @@ use crate::{
     args::{self, Asked, Command},
     chain::Chain,
     exit::Exit,
-    log, release,
+    log, release, wire,
 };
+
+/// What a logout may take: with the batch under way before, a stop stays within 5 s.
+const LOGOUT: Duration = Duration::from_secs(1);
 
 /// Carries a command out.
 pub(crate) fn carry_out(asked: Asked) -> Exit {
@@ -32,6 +36,7 @@ pub(crate) fn carry_out(asked: Asked) -> Exit {
             warn!("{remark}");
         }
     }
+    let login = command.settings().and_then(wire::login);
     let done = match command {
         Command::Version => {
             print(concat!("consul-sync ", env!("CARGO_PKG_VERSION"), "\n"));
@@ -63,23 +68,23 @@ pub(crate) fn carry_out(asked: Asked) -> Exit {
                 print(&format!("{answer}\n"));
                 Exit::Done
             }),
-        Command::Run(settings) => wait_for(run::run(*settings, level)),
+        Command::Run(settings) => wait_for(run::run(*settings, level), login),
         Command::Plan {
             settings,
             json,
             timeout,
-        } => wait_for(plan::plan(*settings, json, timeout)),
+        } => wait_for(plan::plan(*settings, json, timeout), login),
         Command::Check {
             settings,
             json,
             timeout,
-        } => wait_for(check::check(*settings, json, timeout)),
+        } => wait_for(check::check(*settings, json, timeout), login),
         Command::Purge {
             settings,
             unowned,
             yes,
             timeout,
-        } => wait_for(purge::purge(*settings, unowned, yes, timeout)),
+        } => wait_for(purge::purge(*settings, unowned, yes, timeout), login),
     };
     done.unwrap_or_else(|message| {
         complain(&message);
@@ -89,12 +94,23 @@ pub(crate) fn carry_out(asked: Asked) -> Exit {
 
 /// One thread: the engine is one task and waits on the network most of the time; a second thread would only move
 /// its work from one core's cache to another's. The admin server has a thread of its own, see there.
-fn wait_for(work: impl Future<Output = Result<Exit, String>>) -> Result<Exit, String> {
+///
+/// What was logged in is logged out after the work, whatever became of it.
+fn wait_for(
+    work: impl Future<Output = Result<Exit, String>>,
+    login: Option<ConsulClient>,
+) -> Result<Exit, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("the system gives no event queue: {error}"))?;
-    let done = runtime.block_on(work);
+    let done = runtime.block_on(async {
+        let done = work.await;
+        if let Some(login) = login {
+            login.log_out(LOGOUT).await;
+        }
+        done
+    });
     // A name lookup that hangs on another thread is not waited for.
     runtime.shutdown_background();
     done

@@ -9,14 +9,16 @@ use std::{
     time::Duration,
 };
 
-use consul_sync_consul::{Checks, ClientSettings, NodeName, Ports, TlsSettings, TokenSource};
+use consul_sync_consul::{
+    Checks, ClientSettings, Login, LoginSettings, NodeName, Ports, TlsSettings, TokenSource,
+};
 use consul_sync_core::{BrakeSettings, Owner, RetrySettings, Settings as SyncSettings};
 use consul_sync_k8s::{ConsulNamespaces, ExportSettings, Subject};
 
 use crate::{
     args::{
         given::{Given, Origin},
-        table::{consul, direction, election, export, kubernetes, process, safety},
+        table::{consul, direction, election, export, kubernetes, login, process, safety},
     },
     direction::Direction,
     log::{Format, Level},
@@ -268,6 +270,14 @@ fn client_settings(given: &mut Given) -> ClientSettings {
     if settings.addresses.is_empty() {
         given.refuse(&consul::ADDR, "expected at least one address");
     }
+    settings.address_command = given.optional(&consul::ADDR_COMMAND);
+    if settings.address_command.is_some() && given.origin(&consul::ADDR) == Origin::Flag {
+        given.refuse(
+            &consul::ADDR,
+            "expected without --consul-addr-command: only one of them can be used",
+        );
+    }
+    settings.port = given.optional(&consul::PORT);
     settings.use_tls = given.one(&consul::TLS);
     settings.token = token(given);
     settings.tls = tls_settings(given);
@@ -283,6 +293,7 @@ fn tls_settings(given: &mut Given) -> TlsSettings {
     let mut settings = TlsSettings::default();
     settings.ca_file = given.optional(&consul::CA_FILE);
     settings.ca_dir = given.optional(&consul::CA_DIR);
+    settings.ca_pem = given.optional(&consul::CA_PEM);
     settings.server_name = given.optional(&consul::TLS_SERVER_NAME);
     settings.client_cert = given.optional(&consul::CLIENT_CERT);
     settings.client_key = given.optional(&consul::CLIENT_KEY);
@@ -308,6 +319,17 @@ fn token(given: &mut Given) -> TokenSource {
         given.optional(&consul::TOKEN),
         given.optional(&consul::TOKEN_FILE),
     );
+    if let Some(login) = login_settings(given) {
+        if given.origin(&consul::TOKEN) == Origin::Flag
+            || given.origin(&consul::TOKEN_FILE) == Origin::Flag
+        {
+            given.refuse(
+                &login::METHOD,
+                "expected without --consul-token and --consul-token-file: only one of them can be used",
+            );
+        }
+        return TokenSource::Login(Login::new(login));
+    }
     let is_flag = (
         given.origin(&consul::TOKEN) == Origin::Flag,
         given.origin(&consul::TOKEN_FILE) == Origin::Flag,
@@ -324,6 +346,19 @@ fn token(given: &mut Given) -> TokenSource {
         (_, Some(file), _) => TokenSource::File(file),
         (None, None, _) => TokenSource::Anonymous,
     }
+}
+
+fn login_settings(given: &mut Given) -> Option<LoginSettings> {
+    let file = given.optional(&login::BEARER_TOKEN_FILE);
+    let mut settings = LoginSettings::new(given.optional(&login::METHOD)?);
+    if let Some(file) = file {
+        settings.bearer_token_file = file;
+    }
+    settings.datacenter = given.optional(&login::DATACENTER);
+    settings.partition = given.optional(&login::PARTITION);
+    settings.namespace = given.optional(&login::NAMESPACE);
+    settings.meta = given.many(&login::META).into_iter().collect();
+    Some(settings)
 }
 
 // === impl LogSettings ===

@@ -4,6 +4,7 @@ mod look;
 
 use consul_sync_consul::{
     Client as ConsulClient, ConsulSink, ConsulSource, Leftovers, Lock, LockSettings, SinkSettings,
+    TokenSource,
 };
 use consul_sync_core::{AdapterError, Layout, Owner, Settings as SyncSettings};
 use consul_sync_k8s::{KubeSink, KubeSource, Rights, WatchSettings};
@@ -72,10 +73,23 @@ impl Clients {
 pub(crate) fn consul(settings: &Settings) -> Result<ConsulClient, String> {
     ConsulClient::new(settings.consul.clone()).map_err(|error| match &error {
         consul_sync_consul::Error::Token(_) => {
-            format!("--consul-token-file (or its variable): {error}")
+            let flag = match settings.consul.token {
+                TokenSource::Login(_) => "--consul-login-bearer-token-file",
+                _ => "--consul-token-file",
+            };
+            format!("{flag} (or its variable): {error}")
         }
         _ => format!("settings of Consul: {error}"),
     })
+}
+
+/// A client to log out with, where there is a login. It shares the login of every other one that these settings make.
+pub(crate) fn login(settings: &Settings) -> Option<ConsulClient> {
+    match settings.consul.token {
+        // What cannot be used is told by the command itself.
+        TokenSource::Login(_) => ConsulClient::new(settings.consul.clone()).ok(),
+        _ => None,
+    }
 }
 
 /// The owner, read once where it is the cluster's identity.

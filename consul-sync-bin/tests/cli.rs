@@ -327,9 +327,13 @@ fn the_incumbents_command_line_is_read_as_the_incumbent_reads_it() {
         &["with_underscore"],
     );
     fails(
-        &["sync-catalog"],
-        &[("CONSUL_LOGIN_AUTH_METHOD", "k8s")],
-        &["-auth-method-name", "-token-file"],
+        &["sync-catalog", "-listen=off"],
+        &[
+            ("CONSUL_LOGIN_AUTH_METHOD", "k8s"),
+            ("CONSUL_LOGIN_BEARER_TOKEN_FILE", "/nowhere/jwt"),
+            ("KUBECONFIG", kubeconfig().path().to_str().unwrap()),
+        ],
+        &["--consul-login-bearer-token-file", "/nowhere/jwt"],
     );
     let program = std::env::temp_dir().join(format!("consul-sync-{}", std::process::id()));
     std::fs::create_dir_all(&program).unwrap();

@@ -1,14 +1,18 @@
 //! A token by login: what an auth method of Consul takes as proof, such as a service account's token, is exchanged for an
 //! ACL token, and that for the next one before it expires.
 //!
-//! Clones of a [`Login`] share its token, so that the clients of one process log in once. Nothing runs in the background: the
-//! request that finds the token in the last fifth of its life logs in anew, and goes on with the old one when that fails.
+//! Clones of a [`Login`] share its token, so that the clients of one process log in once. The first request logs in. When a
+//! fifth of the token's life is left it is exchanged for the next one, by a task that lives no longer than the client; while that fails
+//! the old one stays in use, and a request that finds it expired logs in itself.
 
 use std::{
     collections::BTreeMap,
     fmt, fs, mem,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -58,6 +62,8 @@ struct Inner {
     state: Mutex<State>,
     /// Held while somebody logs in.
     turn: tokio::sync::Mutex<()>,
+    /// Whether a task looks after the next login.
+    is_looked_after: AtomicBool,
 }
 
 #[derive(Default)]
@@ -112,6 +118,7 @@ impl Login {
             settings,
             state: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            is_looked_after: AtomicBool::new(false),
         }))
     }
 
@@ -140,6 +147,23 @@ impl Login {
                 _ => Standing::Good(held.header.clone()),
             },
         }
+    }
+
+    /// When the next login is due, if ever.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let state = self.state();
+        let (due, _) = state.held.as_ref()?.renewal?;
+        Some(due)
+    }
+
+    /// Makes a task the one that looks after the next login, unless there is one.
+    pub(crate) fn look_after(&self) -> bool {
+        !self.0.is_looked_after.swap(true, Ordering::Relaxed)
+    }
+
+    /// The task has ended.
+    pub(crate) fn leave_alone(&self) {
+        self.0.is_looked_after.store(false, Ordering::Relaxed);
     }
 
     /// The bearer token as its file has it now.

@@ -6,7 +6,7 @@
 mod flags;
 mod parse;
 
-use std::{collections::BTreeMap, ffi::OsString, fmt::Write, net::Ipv6Addr, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, fmt::Write, path::Path};
 
 use self::{
     flags::{FLAGS, Means},
@@ -17,6 +17,9 @@ use self::{
 const PROGRAM: &str = "consul-k8s-control-plane";
 /// Its command.
 pub(crate) const COMMAND: &str = "sync-catalog";
+
+/// Settings whose empty text is not the same as none.
+const EMPTY_SAYS_SOMETHING: [&str; 3] = ["tag", "name-prefix", "k8s-service-prefix"];
 
 /// The same in our words.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -79,6 +82,9 @@ pub(crate) fn translate(
             continue;
         };
         match flag.means {
+            // An empty text is what the incumbent's chart writes for none.
+            Means::Setting(name)
+                if given.join("").is_empty() && !EMPTY_SAYS_SOMETHING.contains(&name) => {}
             Means::Setting(name) => {
                 ours.insert(name, given.join(","));
             }
@@ -92,7 +98,8 @@ pub(crate) fn translate(
     let given = Given(&values);
     given.namespaces(&mut ours, &mut notes);
     given.consul_namespaces(&mut ours);
-    given.addresses(&mut ours)?;
+    given.addresses(&mut ours);
+    given.token(&mut ours);
     if let Some(kind) = given.text("node-port-sync-type") {
         ours.insert("node-ports", node_ports(kind)?.to_owned());
     }
@@ -184,26 +191,28 @@ impl Given<'_> {
         }
     }
 
-    fn addresses(&self, ours: &mut BTreeMap<&str, String>) -> Result<(), Refused> {
-        let Some(address) = self.text("addresses") else {
-            return Ok(());
-        };
-        if address.starts_with("exec=") {
-            let text = "-addresses: exec= is not supported yet; give a DNS name that resolves to every server";
-            return Err(Refused::Bad(text.to_owned()));
+    fn addresses(&self, ours: &mut BTreeMap<&str, String>) {
+        if let Some(address) = self.text("addresses") {
+            match address.strip_prefix("exec=") {
+                Some(command) => ours.insert("consul-addr-command", command.to_owned()),
+                None => ours.insert("consul-addr", address.to_owned()),
+            };
         }
-        let port = self.text("http-port").unwrap_or(if self.is_on("use-tls") {
-            "8501"
-        } else {
-            "8500"
-        });
-        let server = if address.parse::<Ipv6Addr>().is_ok() {
-            format!("[{address}]:{port}")
-        } else {
-            format!("{address}:{port}")
-        };
-        ours.insert("consul-addr", server);
-        Ok(())
+    }
+
+    /// A login goes before a token that is there as well.
+    fn token(&self, ours: &mut BTreeMap<&str, String>) {
+        if self.text("auth-method-name").is_some() {
+            return;
+        }
+        for (flag, name) in [
+            ("token", "consul-token"),
+            ("token-file", "consul-token-file"),
+        ] {
+            if let Some(text) = self.text(flag) {
+                ours.insert(name, text.to_owned());
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod election;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod kubernetes;
+pub(crate) mod login;
 pub(crate) mod process;
 pub(crate) mod safety;
 
@@ -61,11 +62,20 @@ pub(crate) static ALL: &[&Row] = &[
     &import::OTHER_OWNERS.row,
     &import::QUERIES.row,
     &consul::ADDR.row,
+    &consul::ADDR_COMMAND.row,
+    &consul::PORT.row,
     &consul::TLS.row,
     &consul::TOKEN.row,
     &consul::TOKEN_FILE.row,
+    &login::METHOD.row,
+    &login::BEARER_TOKEN_FILE.row,
+    &login::DATACENTER.row,
+    &login::PARTITION.row,
+    &login::NAMESPACE.row,
+    &login::META.row,
     &consul::CA_FILE.row,
     &consul::CA_DIR.row,
+    &consul::CA_PEM.row,
     &consul::CLIENT_CERT.row,
     &consul::CLIENT_KEY.row,
     &consul::TLS_SERVER_NAME.row,

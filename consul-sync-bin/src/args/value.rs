@@ -40,6 +40,31 @@ pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }
 
+/// Certificates as PEM.
+pub(crate) fn pem(text: &str) -> Result<String, String> {
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(text.to_owned())
+    } else {
+        Err("expected certificates as PEM, -----BEGIN CERTIFICATE----- and so on".to_owned())
+    }
+}
+
+/// A port.
+pub(crate) fn port(text: &str) -> Result<u16, String> {
+    text.parse()
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or_else(|| "expected a port from 1 to 65535".to_owned())
+}
+
+/// A key and a value.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
 /// What Go's `ParseBool` takes, because charts and habits come from there.
 pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text {

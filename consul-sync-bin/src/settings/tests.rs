@@ -384,3 +384,68 @@ fn no_secret_is_in_the_settings_debug_text() {
     let settings = read(&[("consul-token", "canary")], &[]).unwrap();
     assert!(!format!("{settings:?}").contains("canary"));
 }
+
+#[test]
+fn a_login_goes_before_a_token_from_a_variable_and_not_with_one_from_a_flag() {
+    let flags = [
+        ("consul-login-method", "k8s"),
+        ("consul-login-bearer-token-file", "/jwt"),
+        ("consul-login-datacenter", "dc1"),
+        ("consul-login-partition", "p"),
+        ("consul-login-namespace", "n"),
+        ("consul-login-meta", "a=b,c=d=e"),
+    ];
+    let settings = read(&flags, &[("CONSUL_HTTP_TOKEN", "t")]).unwrap();
+    let TokenSource::Login(login) = settings.consul.token else {
+        panic!("no login");
+    };
+    let mut expected = LoginSettings::new("k8s");
+    expected.bearer_token_file = "/jwt".into();
+    expected.datacenter = Some("dc1".into());
+    expected.partition = Some("p".into());
+    expected.namespace = Some("n".into());
+    expected.meta = [("a", "b"), ("c", "d=e")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    assert_eq!(*login.settings(), expected);
+    for token in ["consul-token", "consul-token-file"] {
+        let error = read(&[("consul-login-method", "k8s"), (token, "/t")], &[]).unwrap_err();
+        assert!(
+            error.starts_with("--consul-login-method \"k8s\": "),
+            "{error}"
+        );
+    }
+    let pod = read(&[("consul-login-method", "k8s")], &[]).unwrap();
+    assert_eq!(
+        pod.consul.token,
+        pod.consul.token.clone(),
+        "clones share the token"
+    );
+}
+
+#[test]
+fn a_command_that_finds_the_servers_stands_in_place_of_addresses() {
+    let command = ("consul-addr-command", "found --key canary");
+    let settings = read(
+        &[command, ("consul-port", "99")],
+        &[("CONSUL_HTTP_ADDR", "http://elsewhere")],
+    )
+    .unwrap();
+    assert_eq!(
+        settings.consul.address_command.as_deref(),
+        Some("found --key canary")
+    );
+    assert_eq!(settings.consul.port, Some(99));
+    assert!(!format!("{settings:?}").contains("canary"));
+    let error = read(&[command, ("consul-addr", "x")], &[]).unwrap_err();
+    assert!(error.starts_with("--consul-addr \"x\": "), "{error}");
+}
+
+#[test]
+fn certificates_may_stand_in_the_settings_themselves() {
+    let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let settings = read(&[("consul-ca-pem", pem)], &[]).unwrap();
+    assert_eq!(settings.consul.tls.ca_pem.as_deref(), Some(pem));
+    let error = read(&[("consul-ca-pem", "/etc/ca.pem")], &[]).unwrap_err();
+    assert!(error.contains("BEGIN CERTIFICATE"), "{error}");
+}

@@ -18,6 +18,7 @@ mod election;
 mod image;
 mod import;
 mod life;
+mod login;
 mod narrowed;
 #[path = "../support/objects.rs"]
 mod objects;

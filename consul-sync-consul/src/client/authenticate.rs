@@ -1,12 +1,16 @@
 //! The token of a request, and the login that it may take to have one.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{Attempt, Client, servers::Server};
+use super::{Attempt, Client, Inner, servers::Server};
 use crate::{
     Error, Login,
     login::Standing,
@@ -78,6 +82,9 @@ impl Client {
             .take(&made, sent)
             .map_err(|problem| failed(answer.malformed(problem)))?;
         tracing::info!(method = %settings.method, accessor = %made.accessor_id, "logged in to Consul");
+        if login.due().is_some() && login.look_after() {
+            tokio::spawn(renew(Arc::downgrade(&self.0), login.clone()));
+        }
         self.until_known(server, &header).await;
         if let Some(former) = login.former() {
             self.leave(login, server, former).await;
@@ -155,4 +162,23 @@ impl Client {
             Err(_) => Err(attempt.too_late(request, server, limit)),
         }
     }
+}
+
+/// Logs in again whenever that is due, for as long as the client is there.
+fn renew(client: Weak<Inner>, login: Login) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        while let Some(due) = login.due() {
+            sleep_until(due).await;
+            let Some(client) = client.upgrade().map(Client) else {
+                break;
+            };
+            let Ok(server) = client.0.directory.server().await else {
+                login.postpone();
+                continue;
+            };
+            // What fails is told there, and tried again a little later.
+            let _ = client.logged_in(&login, &server).await;
+        }
+        login.leave_alone();
+    })
 }

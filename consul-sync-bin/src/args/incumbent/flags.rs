@@ -76,8 +76,6 @@ use Means::{Alone, Joined, Missing, Nothing, Setting};
 const EVENTS: Means = Nothing("changes are written when they happen, not at intervals");
 const HTTP: Means = Nothing("Consul is spoken to over HTTP");
 const RESOLVED: Means = Nothing("names are resolved whenever a connection is made");
-const LOGIN: Means =
-    Missing("give a token by -token-file: logging in by an auth method is not supported yet");
 
 /// Every flag.
 pub(super) static FLAGS: &[Flag] = &[
@@ -152,25 +150,29 @@ pub(super) static FLAGS: &[Flag] = &[
     switch("log-json", Joined(&["log-format"])),
     text("kubeconfig", Setting("kubeconfig")),
     // How Consul is reached.
-    text("addresses", Joined(&["consul-addr"])).or("CONSUL_ADDRESSES"),
-    text("http-port", Joined(&["consul-addr"])).or("CONSUL_HTTP_PORT"),
+    text("addresses", Joined(&["consul-addr", "consul-addr-command"])).or("CONSUL_ADDRESSES"),
+    text("http-port", Setting("consul-port")).or("CONSUL_HTTP_PORT"),
     text("grpc-port", HTTP).or("CONSUL_GRPC_PORT"),
     switch("use-tls", Setting("consul-tls")).or("CONSUL_USE_TLS"),
     text("tls-server-name", Setting("consul-tls-server-name")).or("CONSUL_TLS_SERVER_NAME"),
     text("ca-cert-file", Setting("consul-ca-file")).or("CONSUL_CACERT_FILE"),
+    text("ca-cert-pem", Setting("consul-ca-pem")).or("CONSUL_CACERT_PEM"),
+    text("token", Joined(&["consul-token"])).or("CONSUL_ACL_TOKEN"),
+    text("token-file", Joined(&["consul-token-file"])).or("CONSUL_ACL_TOKEN_FILE"),
+    text("auth-method-name", Setting("consul-login-method")).or("CONSUL_LOGIN_AUTH_METHOD"),
     text(
-        "ca-cert-pem",
-        Missing("write the certificates to a file and name it by -ca-cert-file"),
+        "consul-login-bearer-token-file",
+        Setting("consul-login-bearer-token-file"),
     )
-    .or("CONSUL_CACERT_PEM"),
-    text("token", Setting("consul-token")).or("CONSUL_ACL_TOKEN"),
-    text("token-file", Setting("consul-token-file")).or("CONSUL_ACL_TOKEN_FILE"),
-    text("auth-method-name", LOGIN).or("CONSUL_LOGIN_AUTH_METHOD"),
-    text("consul-login-bearer-token-file", LOGIN).or("CONSUL_LOGIN_BEARER_TOKEN_FILE"),
-    text("consul-login-datacenter", LOGIN).or("CONSUL_LOGIN_DATACENTER"),
-    text("consul-login-partition", LOGIN).or("CONSUL_LOGIN_PARTITION"),
-    text("consul-login-namespace", LOGIN).or("CONSUL_LOGIN_NAMESPACE"),
-    list("consul-login-meta", LOGIN).or("CONSUL_LOGIN_META"),
+    .or("CONSUL_LOGIN_BEARER_TOKEN_FILE"),
+    text(
+        "consul-login-datacenter",
+        Setting("consul-login-datacenter"),
+    )
+    .or("CONSUL_LOGIN_DATACENTER"),
+    text("consul-login-partition", Setting("consul-login-partition")).or("CONSUL_LOGIN_PARTITION"),
+    text("consul-login-namespace", Setting("consul-login-namespace")).or("CONSUL_LOGIN_NAMESPACE"),
+    list("consul-login-meta", Setting("consul-login-meta")).or("CONSUL_LOGIN_META"),
     text("namespace", Setting("consul-namespace")).or("CONSUL_NAMESPACE"),
     text("partition", Setting("consul-partition")).or("CONSUL_PARTITION"),
     text("datacenter", Setting("consul-datacenter")).or("CONSUL_DATACENTER"),

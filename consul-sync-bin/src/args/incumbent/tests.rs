@@ -83,22 +83,53 @@ fn without_an_allowed_namespace_nothing_is_registered_and_that_is_said() {
 }
 
 #[test]
-fn an_address_gets_the_port_that_belongs_to_it() {
-    for (given, server) in [
-        (&["-addresses=consul.example"][..], "consul.example:8500"),
-        (
-            &["-addresses=consul.example", "-use-tls"],
-            "consul.example:8501",
-        ),
-        (&["-addresses=10.0.0.1", "-http-port=443"], "10.0.0.1:443"),
-        (&["-addresses=fd00::1"], "[fd00::1]:8500"),
+fn an_address_may_be_a_command_and_has_the_port_that_is_given() {
+    let ours = of(&["-addresses=consul.example", "-use-tls", "-http-port=443"]);
+    for argument in [
+        "--consul-addr=consul.example",
+        "--consul-tls=true",
+        "--consul-port=443",
     ] {
+        assert!(has(&ours, argument), "{ours:?}");
+    }
+    let command = of(&["-addresses=exec=discover -q addrs provider=aws"]);
+    assert!(has(
+        &command,
+        "--consul-addr-command=discover -q addrs provider=aws"
+    ));
+    assert!(
+        !command
+            .arguments
+            .iter()
+            .any(|one| one.starts_with("--consul-addr="))
+    );
+}
+
+#[test]
+fn a_login_is_a_login_and_goes_before_a_token() {
+    let variables = |name: &str| match name {
+        "CONSUL_LOGIN_META" => Some("component=sync,pod=a/b".to_owned()),
+        "CONSUL_LOGIN_PARTITION" => Some(String::new()),
+        "CONSUL_ACL_TOKEN" => Some("t".to_owned()),
+        _ => None,
+    };
+    let arguments = ["-auth-method-name=k8s", "-consul-login-datacenter=dc1"];
+    let ours = translate(&arguments.map(str::to_owned), variables).unwrap();
+    for argument in [
+        "--consul-login-method=k8s",
+        "--consul-login-datacenter=dc1",
+        "--consul-login-meta=component=sync,pod=a/b",
+    ] {
+        assert!(has(&ours, argument), "{ours:?}");
+    }
+    for absent in ["--consul-token", "--consul-login-partition"] {
         assert!(
-            has(&of(given), &format!("--consul-addr={server}")),
-            "{given:?}"
+            !ours.arguments.iter().any(|one| one.starts_with(absent)),
+            "{ours:?}"
         );
     }
-    assert!(refusal(&["-addresses=exec=discover"]).contains("exec="));
+    let none = translate(&["-auth-method-name=".to_owned()], variables).unwrap();
+    assert!(has(&none, "--consul-token=t"), "{none:?}");
 }
 
 #[test]
@@ -133,7 +164,6 @@ fn a_purge_is_a_purge() {
 
 #[test]
 fn what_is_missing_is_an_error_that_says_what_to_do() {
-    assert!(refusal(&["-auth-method-name=k8s"]).contains("-token-file"));
     assert!(refusal(&["-node-port-sync-type=All"]).contains("ExternalFirst"));
 }
 

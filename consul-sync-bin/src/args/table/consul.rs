@@ -18,6 +18,22 @@ pub(crate) static ADDR: Setting<String> = Setting::many("consul-addr", "URL", va
          next one is used while one does not answer.",
     );
 
+pub(crate) static ADDR_COMMAND: Setting<String> =
+    Setting::one("consul-addr-command", "COMMAND", value::text)
+        // Commands that ask a cloud have its keys among their arguments.
+        .secret()
+        .default_note("none")
+        .help(
+            Section::Consul,
+            "Command that prints the addresses of Consul's servers, in place of --consul-addr.\nA program and its arguments, separated \
+             by blanks; no shell reads it. It prints addresses with white space between them, within 5s, and ends with 0. It is run \
+             at the start, and again when every server that it named has failed. Its arguments are never shown.",
+        );
+
+pub(crate) static PORT: Setting<u16> = Setting::one("consul-port", "PORT", value::port)
+    .default_note("8500, or 8501 with TLS")
+    .help(Section::Consul, "Port of addresses that name none.");
+
 pub(crate) static TLS: Setting<bool> = Setting::switch("consul-tls", false)
     .also(&["CONSUL_HTTP_SSL"])
     .help(
@@ -55,6 +71,14 @@ pub(crate) static CA_DIR: Setting<PathBuf> = Setting::one("consul-ca-dir", "PATH
     .default_note("none")
     .also(&["CONSUL_CAPATH"])
     .help(Section::Consul, "Directory of such files.");
+
+pub(crate) static CA_PEM: Setting<String> = Setting::one("consul-ca-pem", "PEM", value::pem)
+    .default_note("none")
+    .help(
+        Section::Consul,
+        "The CA certificates themselves, as PEM.\nThey are trusted beside those of a file or a directory, and do not change \
+         while the process runs.",
+    );
 
 pub(crate) static CLIENT_CERT: Setting<PathBuf> =
     Setting::one("consul-client-cert", "PATH", value::path)

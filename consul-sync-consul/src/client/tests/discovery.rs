@@ -105,16 +105,3 @@ async fn without_any_server_the_error_says_what_the_command_did() {
     );
     assert!(!error.may_have_been_applied());
 }
-
-#[tokio::test]
-async fn a_name_is_resolved_again_for_each_connection_and_all_its_addresses_are_tried() {
-    // `localhost` has an address of each family on most machines; the peer has one of them.
-    let peer = Peer::start([listing(), Reply::Close, listing()]).await;
-    let port = peer.url().rsplit(':').next().unwrap().to_owned();
-    let mut settings = ClientSettings::new("localhost");
-    settings.port = Some(port.parse().unwrap());
-    let client = Client::new(settings).unwrap();
-    client.call(&read()).await.unwrap();
-    client.call(&read()).await.unwrap();
-    assert_eq!(peer.requests().len(), 3);
-}

@@ -91,11 +91,31 @@ async fn an_expired_token_is_followed_by_another_before_a_request_fails() {
     let world = World::start("expired", Some(life)).await;
     world.client.call(&read()).await.unwrap();
     let first = world.secrets();
+    world.consul.inject(
+        Fault::new()
+            .error_before(500, "No cluster leader")
+            .on(Endpoint::Login),
+    );
     tokio::time::sleep(life).await;
     assert!(world.consul.logins().is_empty(), "it has expired");
+    world.client.call(&write()).await.unwrap_err();
+    assert_eq!(world.consul.requests(Endpoint::Txn), 0, "nothing is sent");
+    world.consul.clear_faults();
     world.client.call(&write()).await.unwrap();
     assert_eq!(world.consul.requests(Endpoint::Txn), 1);
     assert_ne!(world.secrets(), first);
+}
+
+#[tokio::test]
+async fn the_next_token_is_there_before_the_first_one_ends_though_nothing_is_asked() {
+    let world = World::start("idle", Some(Duration::from_millis(500))).await;
+    world.client.call(&read()).await.unwrap();
+    for logins in 2..4 {
+        let is_renewed = |consul: &FakeConsul| consul.requests(Endpoint::Logout) == logins - 1;
+        world.consul.until(is_renewed).await;
+        assert_eq!(world.consul.requests(Endpoint::Login), logins);
+        assert_eq!(world.consul.logins().len(), 1);
+    }
 }
 
 #[tokio::test]
@@ -112,15 +132,11 @@ async fn a_renewal_that_fails_leaves_the_token_in_use() {
             .error_before(500, "No cluster leader")
             .on(Endpoint::Login),
     );
+    let is_tried = |consul: &FakeConsul| consul.requests(Endpoint::Login) == 2;
+    world.consul.until(is_tried).await;
     world.client.call(&read()).await.unwrap();
     assert_eq!(world.secrets(), first);
-    assert_eq!(world.consul.requests(Endpoint::Login), 2);
-    world.client.call(&read()).await.unwrap();
-    assert_eq!(
-        world.consul.requests(Endpoint::Login),
-        2,
-        "not at once again"
-    );
+    assert_eq!(world.consul.requests(Endpoint::Login), 2, "not at once");
 }
 
 #[tokio::test]
