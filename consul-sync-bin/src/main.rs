@@ -8,6 +8,7 @@ mod cluster;
 mod command;
 mod confirm;
 mod direction;
+mod election;
 mod exit;
 mod heartbeat;
 mod log;

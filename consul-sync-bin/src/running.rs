@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use consul_sync_consul::Lock;
-use consul_sync_core::{Driver, Sink, Slot, Source};
+use consul_sync_core::{Driver, ElectionState, Sink, Slot, Source};
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 use tracing::{Instrument, info};
 
 use crate::{
     direction::Direction,
+    election::Election,
     heartbeat::Heartbeat,
     metrics::Counters,
     narrate::Narrator,
@@ -23,7 +23,7 @@ pub(crate) struct Running<S, K> {
     direction: Direction,
     place: String,
     driver: Driver<S, K>,
-    lock: Option<Lock>,
+    election: Option<Election>,
     narrator: Arc<Narrator>,
 }
 
@@ -42,7 +42,7 @@ impl<S: Source, K: Sink> Running<S, K> {
                     direction,
                     sink,
                     place,
-                    lock,
+                    election,
                     ..
                 },
             sync,
@@ -57,21 +57,25 @@ impl<S: Source, K: Sink> Running<S, K> {
         let mut driver = Driver::new(source, sink)
             .settings(sync)
             .observer(Arc::new(reporter));
-        if let Some(lock) = &lock {
-            driver = driver.gate(lock.gate());
+        if let Some(election) = &election {
+            driver = driver.gate(election.gate());
         }
         let control = driver.control();
         let engine = Engine {
             direction,
             status: driver.status(),
             release: Arc::new(move |seen| control.release_brake(seen)),
-            lock: lock.as_ref().map(Lock::state),
+            election: election.clone().map(|election| {
+                let state: Arc<dyn Fn() -> ElectionState + Send + Sync> =
+                    Arc::new(move || election.state());
+                state
+            }),
         };
         let running = Self {
             direction,
             place,
             driver,
-            lock,
+            election,
             narrator,
         };
         (running, engine)
@@ -93,11 +97,11 @@ impl<S: Source, K: Sink> Running<S, K> {
             drop(writing);
         };
         let electing = async {
-            if let Some(lock) = &self.lock {
+            if let Some(election) = &self.election {
                 let handing_over = async {
                     let _ = no_more_writes.await;
                 };
-                lock.run(handing_over).await;
+                election.run(handing_over).await;
             }
         };
         tokio::join!(driving, electing, telling);

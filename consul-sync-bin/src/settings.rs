@@ -51,8 +51,10 @@ pub(crate) struct Settings {
     pub(crate) owner: Option<Owner>,
     /// How the two tables are joined.
     pub(crate) sync: SyncSettings,
-    /// The lock without which nothing is written; `None` without an election.
+    /// The lock that Consul refuses the writes of a former leader by; `None` without an election.
     pub(crate) lock: Option<LockSettings>,
+    /// The Lease by which a leader is elected; `None` where that is none or the lock.
+    pub(crate) lease: Option<LeaseSettings>,
     /// Where the admin server listens; `None` when it is off.
     pub(crate) listen: Option<SocketAddr>,
     /// Log lines.
@@ -97,6 +99,8 @@ pub(crate) enum Election {
     None,
     /// By a lock in Consul.
     Consul,
+    /// By a Lease in Kubernetes, and under it a lock in Consul.
+    Lease,
 }
 
 /// The lock by which a leader is elected.
@@ -108,6 +112,17 @@ pub(crate) struct LockSettings {
     pub(crate) delay: Duration,
     /// What the key begins with.
     pub(crate) prefix: String,
+}
+
+/// The Leases by which leaders are elected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeaseSettings {
+    /// The name, which the directions add to.
+    pub(crate) name: String,
+    /// The namespace; `None` for the pod's or the kubeconfig's.
+    pub(crate) namespace: Option<String>,
+    /// After how long without a renewal it is taken.
+    pub(crate) ttl: Duration,
 }
 
 /// Log lines.
@@ -131,10 +146,18 @@ impl Settings {
         Direction::ALL.into_iter().filter(on).collect()
     }
 
+    /// The lock in Consul that a direction needs: Kubernetes checks none, so that with a Lease there is none for what goes
+    /// there.
+    pub(crate) fn lock_of(&self, direction: Direction) -> Option<&LockSettings> {
+        let is_checked = direction == Direction::ToConsul || self.lease.is_none();
+        self.lock.as_ref().filter(|_| is_checked)
+    }
+
     /// Reads every setting. Bad values are noted in `given`, and then the result must not be used.
     pub(crate) fn read(given: &mut Given, for_a_long_run: bool) -> Self {
         let export = export_settings(given);
         let (to_consul, to_k8s) = directions(given);
+        let (lock, lease) = election_settings(given);
         Self {
             to_consul,
             to_k8s,
@@ -163,7 +186,8 @@ impl Settings {
                 },
                 exclusive: given.one(&safety::EXCLUSIVE_NAMES),
             },
-            lock: lock_settings(given),
+            lock,
+            lease,
             listen: given.one(&process::LISTEN).0,
             log: LogSettings {
                 level: given
@@ -215,23 +239,30 @@ fn export_settings(given: &mut Given) -> ExportSettings {
     }
 }
 
-fn lock_settings(given: &mut Given) -> Option<LockSettings> {
-    let settings = LockSettings {
-        ttl: given.one(&election::TTL),
+fn election_settings(given: &mut Given) -> (Option<LockSettings>, Option<LeaseSettings>) {
+    let ttl = given.one(&election::TTL);
+    let lock = LockSettings {
+        ttl,
         delay: given.one(&election::LOCK_DELAY),
         prefix: given.one(&election::PREFIX),
     };
-    if given.one(&election::LEADER_ELECTION) == Election::None {
-        return None;
+    let lease = LeaseSettings {
+        name: given.one(&election::LEASE),
+        namespace: given.optional(&election::NAMESPACE),
+        ttl,
+    };
+    let kind = given.one(&election::LEADER_ELECTION);
+    if kind == Election::None {
+        return (None, None);
     }
     if given.one(&consul::PORTS) != Ports::Never && given.one(&direction::TO_CONSUL) {
         given.refuse(
             &consul::PORTS,
-            "expected never with --leader-election consul: a list of ports is written unconditionally, and Consul could \
-             not refuse it when it comes from a former leader",
+            "expected never with --leader-election: a list of ports is written unconditionally, and Consul could not \
+             refuse it when it comes from a former leader",
         );
     }
-    Some(settings)
+    (Some(lock), (kind == Election::Lease).then_some(lease))
 }
 
 fn mirroring(given: &mut Given) -> ConsulNamespaces {

@@ -2,8 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use consul_sync_consul::LockState;
-use consul_sync_core::{ErrorKind, SyncStatus};
+use consul_sync_core::{ElectionState, ErrorKind, SyncStatus};
 use tokio::sync::watch;
 
 use crate::direction::Direction;
@@ -34,7 +33,7 @@ pub(crate) struct Engine {
     /// Lets as many of the deletes go that the brake holds as a person saw.
     pub(crate) release: Arc<dyn Fn(usize) + Send + Sync>,
     /// Where the election stands, where there is one.
-    pub(crate) lock: Option<watch::Receiver<LockState>>,
+    pub(crate) election: Option<Arc<dyn Fn() -> ElectionState + Send + Sync>>,
 }
 
 impl Stage {
@@ -48,10 +47,10 @@ impl Stage {
 }
 
 impl Engine {
-    /// Whether it may write: one that needs no lock always may.
+    /// Whether it may write: one without an election always may.
     pub(crate) fn is_leading(&self) -> bool {
-        let lock = self.lock.as_ref();
-        lock.is_none_or(|lock| lock.borrow().is_leading())
+        let election = self.election.as_ref();
+        election.is_none_or(|state| state().is_leading())
     }
 }
 

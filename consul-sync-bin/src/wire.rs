@@ -1,18 +1,21 @@
 //! From settings to the two sides: the only place that knows both adapters.
 
+mod elect;
 mod look;
 
 use consul_sync_consul::{
-    Client as ConsulClient, ConsulSink, ConsulSource, Leftovers, Lock, LockSettings, SinkSettings,
-    TokenSource,
+    Client as ConsulClient, ConsulSink, ConsulSource, Leftovers, SinkSettings, TokenSource,
 };
 use consul_sync_core::{AdapterError, Layout, Owner, Settings as SyncSettings};
 use consul_sync_k8s::{KubeSink, KubeSource, Rights, WatchSettings};
 use kube::Client as KubeClient;
 
-use crate::{cluster, direction::Direction, settings::Settings};
+use crate::{cluster, direction::Direction, election::Election, settings::Settings};
 
-pub(crate) use self::look::{look_at_consul, look_at_kubernetes};
+pub(crate) use self::{
+    elect::{election, lock_name, rights_to_elect},
+    look::{look_at_consul, look_at_kubernetes},
+};
 
 /// One direction: what should be, where it is written, and by which rules.
 #[derive(Debug)]
@@ -36,8 +39,8 @@ pub(crate) struct Target<K> {
     pub(crate) place: String,
     /// The Consul node, where services go there.
     pub(crate) node: Option<String>,
-    /// The lock without which nothing is written, where there is an election.
-    pub(crate) lock: Option<Lock>,
+    /// What has to be held before anything is written, where there is an election.
+    pub(crate) election: Option<Election>,
 }
 
 /// Clients of both sides; nothing was asked of either yet.
@@ -173,10 +176,10 @@ pub(crate) fn consul_target(
     client: &ConsulClient,
     owner: &Owner,
     named_ports: bool,
-    lock: Option<Lock>,
+    election: Option<Election>,
 ) -> Target<ConsulSink> {
     let mut sink = sink_settings(settings, owner.clone());
-    sink.fence = lock.as_ref().map(Lock::fence);
+    sink.fence = election.as_ref().and_then(Election::fence);
     sink.named_ports = named_ports;
     let sink = ConsulSink::new(client.clone(), sink);
     Target {
@@ -184,7 +187,7 @@ pub(crate) fn consul_target(
         place: format!("node {}", sink.node()),
         node: Some(sink.node().as_str().to_owned()),
         sink,
-        lock,
+        election,
     }
 }
 
@@ -196,7 +199,7 @@ pub(crate) fn kubernetes_target(
     settings: &Settings,
     client: &KubeClient,
     owner: &Owner,
-    lock: Option<Lock>,
+    election: Option<Election>,
 ) -> Result<Target<KubeSink>, String> {
     let written = settings.import.sink(owner.clone());
     let place = match &written.mirror_namespaces {
@@ -210,73 +213,33 @@ pub(crate) fn kubernetes_target(
             format!("namespace{plural} {}", names.join(", "))
         }
     };
-    let sink = KubeSink::new(client.clone(), written)
+    let mut sink = KubeSink::new(client.clone(), written)
         .map_err(|error| format!("settings of the import: {error}"))?
         .with_watch_settings(watching(settings));
+    if let Some(election) = election.clone() {
+        sink = sink.with_gate(move || election.is_sure());
+    }
     Ok(Target {
         direction: Direction::ToK8s,
         sink,
         place,
         node: None,
-        lock,
+        election,
     })
 }
 
-/// Every right in Kubernetes that the directions need which are on.
-pub(crate) fn rights(settings: &Settings) -> Rights {
+/// Every right in Kubernetes that the directions need which are on, and the election. `namespace`: where Leases are, where
+/// that is not set.
+pub(crate) fn rights(settings: &Settings, namespace: &str) -> Rights {
     let identity = settings.owner.is_none();
     let export = || Rights::needed(&settings.export, identity);
     let import = || Rights::to_import(settings.import.written(), identity);
-    match (settings.to_consul, settings.to_k8s) {
+    let synchronising = match (settings.to_consul, settings.to_k8s) {
         (true, false) => export(),
         (false, _) => import(),
         (true, true) => export().and(import()),
-    }
-}
-
-/// The lock without which nothing is written in a direction, where there is an election. Each direction has one, so that
-/// it has one writer whether one process runs both or each has its own. The lock has a client of its own, so
-/// that a renewal never waits behind a listing.
-///
-/// # Errors
-/// Names the setting that cannot be used.
-pub(crate) fn lock(
-    settings: &Settings,
-    owner: &Owner,
-    direction: Direction,
-) -> Result<Option<Lock>, String> {
-    let Some(asked) = &settings.lock else {
-        return Ok(None);
     };
-    let sink = sink_settings(settings, owner.clone());
-    let mut lock = LockSettings::new(owner);
-    lock.prefix.clone_from(&asked.prefix);
-    lock_name(direction).clone_into(&mut lock.name);
-    lock.ttl = asked.ttl;
-    lock.lock_delay = asked.delay;
-    lock.holder.host = host();
-    lock.node = sink.node;
-    lock.node_address = sink.node_address;
-    Ok(Some(Lock::new(consul(settings)?, lock)))
-}
-
-/// The last part of a direction's key.
-pub(crate) fn lock_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::ToConsul => "leader",
-        Direction::ToK8s => "leader-to-k8s",
-    }
-}
-
-/// The name of the pod or machine, for people; empty where the system does not say.
-fn host() -> String {
-    let variable = std::env::var("HOSTNAME").ok();
-    let name = variable.filter(|name| !name.is_empty()).or_else(|| {
-        ["/proc/sys/kernel/hostname", "/etc/hostname"]
-            .iter()
-            .find_map(|file| std::fs::read_to_string(file).ok())
-    });
-    name.unwrap_or_default().trim().chars().take(253).collect()
+    synchronising.and(rights_to_elect(settings, namespace))
 }
 
 /// The sink's settings under an owner.

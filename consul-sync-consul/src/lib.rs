@@ -50,7 +50,7 @@ pub use address::ServerAddress;
 pub use client::{Client, ClientSettings};
 pub use error::{Call, Error};
 pub use leftovers::{Leftovers, leftovers};
-pub use lock::{Fence, Holder, Lock, LockSettings, LockState};
+pub use lock::{Fence, Lock, LockSettings, Mandate};
 pub use login::{Login, LoginSettings};
 pub use preflight::{preflight, preflight_lock, preflight_source};
 pub use registration::{

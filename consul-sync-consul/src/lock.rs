@@ -15,21 +15,18 @@
 
 mod fence;
 mod lead;
+mod mandate;
 mod requests;
 mod run;
 mod settings;
-mod state;
 
 use std::{fmt, future::Future, sync::Arc};
 
+use consul_sync_core::{ElectionState, Holder};
 use tokio::sync::watch;
 
 pub(crate) use self::fence::Grant;
-pub use self::{
-    fence::Fence,
-    settings::LockSettings,
-    state::{Holder, LockState},
-};
+pub use self::{fence::Fence, mandate::Mandate, settings::LockSettings};
 use crate::{Client, NodeName};
 
 /// The lock that one process of several holds. Cheap to clone; clones are the same lock.
@@ -70,7 +67,7 @@ struct Inner {
     client: Client,
     settings: LockSettings,
     fence: Fence,
-    state: watch::Sender<LockState>,
+    state: watch::Sender<ElectionState>,
 }
 
 // === impl Lock ===
@@ -82,7 +79,7 @@ impl Lock {
             fence: Fence::new(&settings.key(), client.partition()),
             client,
             settings,
-            state: watch::Sender::new(LockState::default()),
+            state: watch::Sender::new(ElectionState::default()),
         }))
     }
 
@@ -99,13 +96,18 @@ impl Lock {
     }
 
     /// Where the election stands.
-    pub fn state(&self) -> watch::Receiver<LockState> {
+    pub fn state(&self) -> watch::Receiver<ElectionState> {
         self.0.state.subscribe()
     }
 
     /// The key.
     pub fn key(&self) -> &str {
         self.0.fence.key()
+    }
+
+    /// Who this process is.
+    pub fn holder(&self) -> &Holder {
+        &self.0.settings.holder
     }
 
     /// The client that it speaks through.
@@ -126,7 +128,33 @@ impl Lock {
     /// # Cancellation
     /// Dropping it shuts the gate at once and hands nothing over: the others wait until the session ends.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
-        run::Candidate::new(&self.0).run(shutdown).await;
+        run::Candidate::new(&self.0, None).run(shutdown).await;
+    }
+
+    /// The same for a process that was elected elsewhere, until `over`: that it leads no more, or stops. The lock is taken at
+    /// once from whoever holds it by an earlier mandate, dead or alive; anybody else is waited for.
+    ///
+    /// # Cancellation
+    /// As of [`run`](Self::run).
+    ///
+    /// ```
+    /// use consul_sync_consul::{Client, ClientSettings, Lock, LockSettings, Mandate, testing::FakeConsul};
+    /// use consul_sync_core::{ElectionState, Owner};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let consul = FakeConsul::start().await?;
+    /// let lock = Lock::new(Client::new(ClientSettings::new(consul.url()))?, LockSettings::new(&Owner::new("cluster-a")?));
+    /// let mut state = lock.state();
+    /// let led = async move { state.wait_for(ElectionState::is_leading).await.map(drop) };
+    /// let mandate = Mandate { authority: "a lease's uid".into(), term: 3 };
+    /// lock.run_under(mandate, async { led.await.unwrap_or_default() }).await;
+    /// assert!(!*lock.gate().borrow(), "handed over");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn run_under(&self, mandate: Mandate, over: impl Future<Output = ()>) {
+        run::Candidate::new(&self.0, Some(mandate)).run(over).await;
     }
 }
 

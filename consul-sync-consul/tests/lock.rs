@@ -8,6 +8,8 @@
 mod election;
 #[path = "lock/fencing.rs"]
 mod fencing;
+#[path = "lock/mandate.rs"]
+mod mandate;
 #[path = "lock/replica.rs"]
 mod replica;
 #[path = "lock/story.rs"]

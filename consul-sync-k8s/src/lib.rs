@@ -20,6 +20,9 @@
 //! EndpointSlices of their instances. It follows the cluster by the same watches, and everything it writes is
 //! conditional.
 //!
+//! # The election
+//! [`Lease`] says which of several processes may write, to whatever they write.
+//!
 //! # Both
 //! [`Rights`] and [`preflight`] say what must be granted; [`owner`] reads the identity of the cluster. Nothing here
 //! speaks to Consul: services, addresses and checks are those of `consul-sync-core`.
@@ -52,6 +55,7 @@ mod annotations;
 mod digest;
 mod identity;
 mod index;
+mod lease;
 mod mark;
 mod preflight;
 mod quota;
@@ -70,6 +74,7 @@ mod watch;
 pub use identity::owner;
 pub use index::{Change, Index, Update, Work};
 pub use ipnet::IpNet;
+pub use lease::{Lease, LeaseSettings, Term};
 pub use preflight::{preflight, preflight_rights};
 pub use rights::{Right, Rights, Subject, Verb};
 pub use selector::{InvalidSelector, Selector};

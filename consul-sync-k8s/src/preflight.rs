@@ -130,10 +130,10 @@ async fn allowed(client: &Client, right: &Right) -> Finding {
         group: right.group,
         resource: right.resource,
         namespace: right.namespace.as_deref(),
-        name: right.name,
+        name: right.name.as_deref(),
     };
     // A namespace counts as being in itself, for this review as for the request it stands for.
-    let namespace = right.namespace.as_deref().or(right.name);
+    let namespace = right.namespace.as_deref().or(right.name.as_deref());
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
@@ -142,7 +142,7 @@ async fn allowed(client: &Client, right: &Right) -> Finding {
             "group": right.group,
             "resource": right.resource,
             "namespace": namespace.unwrap_or_default(),
-            "name": right.name.unwrap_or_default(),
+            "name": right.name.as_deref().unwrap_or_default(),
         }},
     });
     let request = Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")

@@ -20,6 +20,10 @@ const NAMESPACES: usize = 8;
 /// The namespace whose UID stands for the cluster.
 pub(crate) const KUBE_SYSTEM: &str = "kube-system";
 
+/// The group and the resource that leaders are elected by.
+pub(crate) const LEASES_GROUP: &str = "coordination.k8s.io";
+pub(crate) const LEASES: &str = "leases";
+
 /// What a sink does to the objects that it writes.
 const WRITING: [Verb; 6] = [
     Verb::Get,
@@ -40,7 +44,7 @@ pub struct Right {
     /// The resource, by its plural.
     pub resource: &'static str,
     /// The one object that it is needed on; none: every one.
-    pub name: Option<&'static str>,
+    pub name: Option<Arc<str>>,
     /// The verb.
     pub verb: Verb,
 }
@@ -198,6 +202,31 @@ impl Rights {
         Self::with_identity(rights, identity)
     }
 
+    /// The rights to be elected by Leases of these names in a namespace. Making a new one cannot be allowed by its name.
+    ///
+    /// ```
+    /// use consul_sync_k8s::{Rights, Subject};
+    /// let yaml = Rights::to_elect("consul-sync", &["leader"]).to_yaml(&Subject::default());
+    /// assert!(yaml.contains("  resourceNames: [leader]\n  verbs: [get, watch, update]\n"));
+    /// assert!(yaml.contains("  resources: [leases]\n  verbs: [create]\n"));
+    /// ```
+    pub fn to_elect(namespace: &str, leases: &[&str]) -> Self {
+        let namespace: Arc<str> = namespace.into();
+        let right = |name: Option<&str>, verb| Right {
+            namespace: Some(Arc::clone(&namespace)),
+            group: LEASES_GROUP,
+            resource: LEASES,
+            name: name.map(Arc::from),
+            verb,
+        };
+        let mut rights = vec![right(None, Verb::Create)];
+        for name in leases {
+            let verbs = [Verb::Get, Verb::Watch, Verb::Update];
+            rights.extend(verbs.map(|verb| right(Some(name), verb)));
+        }
+        Self::with_identity(rights, false)
+    }
+
     /// The rights of both.
     ///
     /// ```
@@ -238,7 +267,7 @@ impl Rights {
                 namespace: (!everywhere).then(|| KUBE_SYSTEM.into()),
                 group: NamespaceBody::GROUP,
                 resource: NamespaceBody::PLURAL,
-                name: Some(KUBE_SYSTEM),
+                name: Some(KUBE_SYSTEM.into()),
                 verb: Verb::Get,
             });
         }
@@ -266,6 +295,7 @@ mod tests {
                 let place = right.namespace.as_deref().unwrap_or("*");
                 let name = right
                     .name
+                    .as_deref()
                     .map_or_else(String::new, |name| format!("/{name}"));
                 format!("{place}: {} {}{name}", right.verb, right.resource)
             })

@@ -18,6 +18,7 @@
 
 mod address;
 mod apply;
+mod gate;
 mod journal;
 mod manifest;
 mod name;
@@ -44,7 +45,7 @@ use consul_sync_core::{
 };
 use kube::Client;
 
-use self::{journal::Journal, place::Placement};
+use self::{gate::Gate, journal::Journal, place::Placement};
 pub use self::{
     manifest::{Endpoint, Manifest, ObjectVersion},
     settings::{ImportSettings, InvalidImport, Mode, ModeRule},
@@ -80,6 +81,7 @@ pub(crate) struct Inner {
     client: Client,
     placement: Placement,
     watching: Arc<WatchSettings>,
+    gate: Gate,
     journals: Mutex<Vec<Weak<Journal>>>,
     /// UIDs of Services that were told that they stand in the way.
     told: Mutex<HashSet<Arc<str>>>,
@@ -99,15 +101,21 @@ impl KubeSink {
             owner: mark::owner_label(&settings.owner).into(),
             settings,
         };
-        Ok(Self {
+        let (watching, gate) = (Arc::default(), Gate::default());
+        Ok(Self::of(client, placement, watching, gate))
+    }
+
+    fn of(client: Client, placement: Placement, watching: Arc<WatchSettings>, gate: Gate) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 client,
                 placement,
-                watching: Arc::default(),
+                watching,
+                gate,
                 journals: Mutex::default(),
                 told: Mutex::default(),
             }),
-        })
+        }
     }
 
     /// The same with other limits for its watches.
@@ -124,17 +132,47 @@ impl KubeSink {
     #[must_use]
     pub fn with_watch_settings(self, settings: WatchSettings) -> Self {
         let Inner {
-            client, placement, ..
+            client,
+            placement,
+            gate,
+            ..
         } = &*self.inner;
-        Self {
-            inner: Arc::new(Inner {
-                client: client.clone(),
-                placement: placement.clone(),
-                watching: Arc::new(settings),
-                journals: Mutex::default(),
-                told: Mutex::default(),
-            }),
-        }
+        let watching = Arc::new(settings);
+        Self::of(client.clone(), placement.clone(), watching, gate.clone())
+    }
+
+    /// The same that asks before each write whether it may be sent: the place of a leader election. What may not be sent
+    /// is [skipped](consul_sync_core::Outcome::Skipped). It should say no also right after the process was stopped for
+    /// long, before anybody had the time to shut anything ([`Lease::is_held`](crate::Lease::is_held)).
+    ///
+    /// ```
+    /// use consul_sync_core::{BatchReport, Owner, Settings, testing::{TableSource, service}};
+    /// use consul_sync_k8s::{ImportSettings, KubeSink, testing::FakeCluster};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cluster = FakeCluster::new();
+    /// let sink = KubeSink::new(cluster.client(), ImportSettings::new(Owner::new("cluster-a")?))?.with_gate(|| false);
+    /// let services = TableSource::default();
+    /// services.put(service("/web", ["10.0.0.1"]));
+    /// let plan = consul_sync_core::plan(&services, &sink, &Settings::default()).await?;
+    /// assert_eq!(consul_sync_core::carry_out(&sink, plan).await?.skipped, 1);
+    /// assert!(cluster.list("services").is_empty());
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_gate(self, may_write: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let Inner {
+            client,
+            placement,
+            watching,
+            ..
+        } = &*self.inner;
+        let gate = Gate::new(may_write);
+        Self::of(
+            client.clone(),
+            placement.clone(),
+            Arc::clone(watching),
+            gate,
+        )
     }
 }
 

@@ -49,17 +49,18 @@ use kube::Client;
 use tokio::time::{Instant, sleep};
 
 pub use self::settings::WatchSettings;
+pub(crate) use self::{
+    backoff::{Backoff, Bounds},
+    events::{Events, events},
+    kind::number,
+    problem::{Asked, Problem},
+};
 use self::{
-    backoff::Backoff,
     coroutine::{Emitter, endless},
     follow::{Loss, Signal, follow},
     kind::Place,
     list::{Manner, list},
     problem::Verdict,
-};
-pub(crate) use self::{
-    kind::number,
-    problem::{Asked, Problem},
 };
 use crate::{
     Change,

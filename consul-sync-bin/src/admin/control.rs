@@ -187,7 +187,7 @@ mod tests {
             release: Arc::new(move |seen| {
                 released.fetch_add(seen, Ordering::Relaxed);
             }),
-            lock: None,
+            election: None,
         }
     }
 

@@ -124,8 +124,8 @@ fn engine_checks(engine: &Engine) -> Vec<Check> {
         check(Pending::Slots, false, slots),
         check(Pending::Brake, false, held),
     ];
-    checks.extend(engine.lock.as_ref().map(|lock| {
-        let election = lock.borrow();
+    checks.extend(engine.election.as_ref().map(|state| {
+        let election = state();
         Check {
             name: named("leading"),
             good: election.is_leading(),
@@ -151,7 +151,7 @@ mod tests {
             direction,
             status: watch::channel(status).1,
             release: Arc::new(|_| {}),
-            lock: None,
+            election: None,
         }
     }
 
@@ -247,15 +247,15 @@ mod tests {
 
     #[test]
     fn a_standby_is_ready_and_tells_who_leads() {
-        use consul_sync_consul::{Holder, LockState};
+        use consul_sync_core::{ElectionState, Holder};
         let mut stage = running(SyncStatus {
             source: listed(),
             sink: listed(),
             ..SyncStatus::default()
         });
-        let (election, seen) = watch::channel(LockState::Leading);
+        let (election, seen) = watch::channel(ElectionState::Leading);
         if let Stage::Running(engines) = &mut stage {
-            engines[0].lock = Some(seen);
+            engines[0].election = Some(Arc::new(move || seen.borrow().clone()));
         }
         assert!(ready(&stage, true).1.contains("[+]leading ok\n"));
         let holder = Holder {
@@ -263,7 +263,7 @@ mod tests {
             host: "pod-1".to_owned(),
             since: String::new(),
         };
-        election.send_replace(LockState::StandingBy {
+        election.send_replace(ElectionState::StandingBy {
             holder: Some(holder),
             trouble: None,
         });

@@ -154,6 +154,8 @@ const RIGHTS: &[&str] = &[
     "service-account",
     "owner",
     "leader-election",
+    "leader-election-lease",
+    "leader-election-namespace",
     "leader-election-prefix",
     "consul-node",
     "consul-namespace",

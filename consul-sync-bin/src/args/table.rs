@@ -101,6 +101,8 @@ pub(crate) static ALL: &[&Row] = &[
     &safety::BRAKE_WINDOW.row,
     &safety::RETRY_MAX.row,
     &election::LEADER_ELECTION.row,
+    &election::LEASE.row,
+    &election::NAMESPACE.row,
     &election::TTL.row,
     &election::LOCK_DELAY.row,
     &election::PREFIX.row,

@@ -120,7 +120,11 @@ pub(crate) fn wait(text: &str) -> Result<Duration, String> {
 pub(crate) fn election(text: &str) -> Result<Election, String> {
     choice(
         text,
-        &[("none", Election::None), ("consul", Election::Consul)],
+        &[
+            ("none", Election::None),
+            ("lease", Election::Lease),
+            ("consul", Election::Consul),
+        ],
     )
 }
 
@@ -130,6 +134,23 @@ pub(crate) fn session_ttl(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|ttl| (Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(ttl))
         .ok_or_else(|| "expected a duration from 1s to 24h".to_owned())
+}
+
+/// The name of a Lease, which is a subdomain's with room for what the directions add.
+pub(crate) fn lease_name(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        label.len() <= 63
+            && label.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && label.ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && label
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
+    if text.len() <= 240 && text.split('.').all(is_label) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected at most 240 small letters, digits, dashes and dots, as in the name of a Lease".to_owned())
+    }
 }
 
 /// A lock delay: Consul takes up to a minute, and none.
@@ -380,6 +401,17 @@ mod tests {
         }
         for text in ["", "/a", "a/", "a//b", "a/../b", "a b", "a%2fb"] {
             assert!(key_prefix(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_lease_is_what_kubernetes_takes() {
+        for text in ["consul-sync", "a.b", "1"] {
+            assert_eq!(lease_name(text).as_deref(), Ok(text));
+        }
+        let long = format!("{0}.{0}.{0}.{0}", "a".repeat(60));
+        for text in ["", "A", "-a", "a-", "a..b", "a/b", &long, &"a".repeat(64)] {
+            assert!(lease_name(text).is_err(), "{text}");
         }
     }
 

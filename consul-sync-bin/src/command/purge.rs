@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use consul_sync_consul::{Lock, LockState};
 use consul_sync_core::{BatchReport, Owner, Sink};
 use tokio::sync::oneshot;
 
@@ -12,6 +11,7 @@ use crate::{
     cluster,
     confirm::{Answer, ask},
     direction::Direction,
+    election::Election,
     exit::Exit,
     plan::{Report, render_purge},
     settings::Settings,
@@ -35,7 +35,7 @@ pub(super) async fn purge(
     };
     // With a name for the owner the cluster is not asked: it may be gone for good, which is a reason to purge Consul.
     let mut kubernetes = None;
-    if settings.to_k8s || settings.owner.is_none() {
+    if settings.to_k8s || settings.owner.is_none() || settings.lease.is_some() {
         let client = cluster::client(&settings.cluster).await;
         kubernetes = Some(client.map_err(|error| name_the_owner(&settings, error))?.0);
     }
@@ -48,14 +48,15 @@ pub(super) async fn purge(
     };
     let mut done = true;
     if settings.to_consul {
-        let lock = wire::lock(&settings, &owner, Direction::ToConsul)?;
+        let cluster = kubernetes.as_ref();
+        let election = wire::election(&settings, &owner, Direction::ToConsul, cluster)?;
         let consul = wire::consul(&settings)?;
-        let target = wire::consul_target(&settings, &consul, &owner, false, lock);
+        let target = wire::consul_target(&settings, &consul, &owner, false, election);
         done &= options.purge(&target, &owner).await?;
     }
     if let Some(client) = kubernetes.filter(|_| settings.to_k8s) {
-        let lock = wire::lock(&settings, &owner, Direction::ToK8s)?;
-        let target = wire::kubernetes_target(&settings, &client, &owner, lock)?;
+        let election = wire::election(&settings, &owner, Direction::ToK8s, Some(&client))?;
+        let target = wire::kubernetes_target(&settings, &client, &owner, election)?;
         done &= options.purge(&target, &owner).await?;
     }
     Ok(if done { Exit::Done } else { Exit::Failed })
@@ -98,7 +99,7 @@ impl Options {
             }
         }
         let done = leading(
-            target.lock.as_ref(),
+            target.election.as_ref(),
             self.timeout,
             consul_sync_core::carry_out(sink, plan),
         )
@@ -114,29 +115,28 @@ impl Options {
     }
 }
 
-/// Does something while the lock is held, where there is one.
+/// Does something while this process leads, where there is an election.
 async fn leading<T>(
-    lock: Option<&Lock>,
+    election: Option<&Election>,
     timeout: Duration,
     work: impl Future<Output = T>,
 ) -> Result<T, String> {
-    let Some(lock) = lock else {
+    let Some(election) = election else {
         return Ok(work.await);
     };
     let (done, over) = oneshot::channel::<()>();
-    let mut state = lock.state();
+    let mut gate = election.gate();
     let working = async {
-        let leads = tokio::time::timeout(timeout, state.wait_for(LockState::is_leading));
-        // What is seen borrows the state, which must not be held while working.
+        let leads = tokio::time::timeout(timeout, gate.wait_for(|is_open| *is_open));
+        // What is seen borrows the gate, which must not be held while working.
         let leads = leads.await.is_ok_and(|seen| seen.is_ok());
         let result = if leads {
             Ok(work.await)
         } else {
             Err(format!(
-                "the lock {} is not had within {}: {}; stop run, or give more time with --timeout",
-                lock.key(),
+                "{election} is not had within {}: {}; stop run, or give more time with --timeout",
                 humantime::format_duration(timeout),
-                *state.borrow()
+                election.state()
             ))
         };
         drop(done);
@@ -145,7 +145,7 @@ async fn leading<T>(
     let hand_over = async {
         let _ = over.await;
     };
-    let (result, ()) = tokio::join!(working, lock.run(hand_over));
+    let (result, ()) = tokio::join!(working, election.run(hand_over));
     result
 }
 

@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
-use crate::{settings::Settings, wire};
+use crate::{direction::Direction, settings::Settings, wire};
 
 /// The manifests, or the rules of the ACL policy.
 pub(super) fn render(settings: &Settings, consul_policy: bool) -> String {
     if consul_policy {
         consul_rules(settings)
     } else {
-        wire::rights(settings).to_yaml(&settings.subject)
+        let subject = &settings.subject;
+        wire::rights(settings, &subject.namespace).to_yaml(subject)
     }
 }
 
@@ -22,7 +23,8 @@ fn consul_rules(settings: &Settings) -> String {
     let own = format!("node \"{node}\" {{ policy = \"write\" }}\n");
     let read = "node_prefix \"\" { policy = \"read\" }\n";
     // The session of a lock stands on our node, which the lock registers where it is missing.
-    let nodes = if settings.to_consul || settings.lock.is_some() {
+    let has_lock = |direction: &Direction| settings.lock_of(*direction).is_some();
+    let nodes = if settings.to_consul || settings.directions().iter().any(has_lock) {
         own + read
     } else {
         read.to_owned()
@@ -66,13 +68,17 @@ fn consul_rules(settings: &Settings) -> String {
 
 /// Holding the locks: their keys, and sessions on our node. Without a name for the owner the keys are not known here.
 fn lock_rules(settings: &Settings, node: &str) -> String {
-    let Some(lock) = &settings.lock else {
+    let directions = settings.directions().into_iter();
+    let mut locks = directions
+        .filter_map(|direction| Some((direction, settings.lock_of(direction)?)))
+        .peekable();
+    let Some((_, lock)) = locks.peek().copied() else {
         return String::new();
     };
     let mut rules = String::new();
     match &settings.owner {
         Some(owner) => {
-            for direction in settings.directions() {
+            for (direction, lock) in locks {
                 let name = wire::lock_name(direction);
                 // Writing to a string does not fail.
                 let _ = writeln!(
@@ -139,6 +145,23 @@ mod tests {
         assert!(
             text.contains("key \"x/y/a/leader\" { policy = \"write\" }\n"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn an_election_by_lease_needs_the_lock_for_what_goes_to_consul_alone() {
+        let lease = ("leader-election", "lease");
+        assert_eq!(
+            rules(&[lease, ("owner", "a")]),
+            rules(&[("leader-election", "consul"), ("owner", "a")])
+        );
+        let import = [("to-k8s", "true"), ("to-consul", "false")];
+        let elected = [&import[..], &[lease]].concat();
+        assert_eq!(rules(&elected), rules(&import));
+        let both = rules(&[lease, ("owner", "a"), ("to-k8s", "true")]);
+        assert!(
+            both.contains("a/leader\"") && !both.contains("leader-to-k8s"),
+            "{both}"
         );
     }
 

@@ -142,8 +142,9 @@ async fn work(
     let mut looking = None;
     let mut export = None;
     if settings.to_consul {
-        let lock = wire::lock(settings, &owner, Direction::ToConsul)?;
-        let target = wire::consul_target(settings, &clients.consul, &owner, named_ports, lock);
+        let (consul, kubernetes) = (&clients.consul, Some(&clients.kubernetes));
+        let election = wire::election(settings, &owner, Direction::ToConsul, kubernetes)?;
+        let target = wire::consul_target(settings, consul, &owner, named_ports, election);
         looking = Some(tell_of_leftovers(target.sink.clone()));
         let route = wire::to_consul(settings, clients, target);
         let (running, engine) = Running::new(route, counters, None);
@@ -181,8 +182,9 @@ fn importing(
     owner: &Owner,
     counters: &Counters,
 ) -> Result<(Running<ConsulSource, KubeSink>, Engine, Teller), String> {
-    let lock = wire::lock(settings, owner, Direction::ToK8s)?;
-    let target = wire::kubernetes_target(settings, &clients.kubernetes, owner, lock)?;
+    let kubernetes = &clients.kubernetes;
+    let election = wire::election(settings, owner, Direction::ToK8s, Some(kubernetes))?;
+    let target = wire::kubernetes_target(settings, kubernetes, owner, election)?;
     let (teller, in_the_way) = Teller::new(target.sink.clone());
     let route = wire::to_k8s(settings, clients, target)?;
     let (running, engine) = Running::new(route, counters, Some(in_the_way));

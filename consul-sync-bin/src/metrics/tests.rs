@@ -42,7 +42,7 @@ fn running(status: SyncStatus) -> watch::Receiver<Stage> {
         direction,
         status: watch::channel(status).1,
         release: Arc::new(|_| {}),
-        lock: None,
+        election: None,
     };
     let engines = vec![
         engine(Direction::ToConsul, status),

@@ -48,16 +48,46 @@ fn defaults_are_the_adapters_own() {
     );
 }
 
+#[tokio::test]
+async fn a_lease_elects_both_directions_and_the_lock_fences_what_consul_checks() {
+    let settings = read(
+        &[
+            ("leader-election", "lease"),
+            ("leader-election-lease", "east"),
+            ("leader-election-ttl", "20s"),
+        ],
+        &[],
+    )
+    .unwrap();
+    let lease = settings.lease.as_ref().unwrap();
+    assert_eq!((&*lease.name, lease.ttl.as_secs()), ("east", 20));
+    assert_eq!(lease.namespace, None);
+    assert!(settings.lock_of(Direction::ToConsul).is_some());
+    assert_eq!(settings.lock_of(Direction::ToK8s), None);
+    let owner = Owner::new("a").unwrap();
+    let client = consul_sync_k8s::testing::FakeCluster::new().client();
+    let election = |direction| {
+        let election = crate::wire::election(&settings, &owner, direction, Some(&client));
+        election.unwrap().unwrap().to_string()
+    };
+    assert_eq!(
+        election(Direction::ToConsul),
+        "the lease default/east with the lock consul-sync/a/leader"
+    );
+    assert_eq!(election(Direction::ToK8s), "the lease default/east-to-k8s");
+    assert!(crate::wire::election(&settings, &owner, Direction::ToK8s, None).is_err());
+}
+
 #[test]
 fn an_election_is_off_by_default_and_has_no_lists_of_ports() {
     assert_eq!(read(&[], &[]).unwrap().lock, None);
     let settings = read(&[("leader-election", "consul")], &[]).unwrap();
     let owner = Owner::new("a").unwrap();
-    let lock = |direction| crate::wire::lock(&settings, &owner, direction);
+    let lock = |direction| crate::wire::election(&settings, &owner, direction, None);
     let other = lock(Direction::ToK8s).unwrap().unwrap();
-    assert_eq!(other.key(), "consul-sync/a/leader-to-k8s");
+    assert_eq!(other.to_string(), "the lock consul-sync/a/leader-to-k8s");
     let lock = lock(Direction::ToConsul).unwrap().unwrap();
-    assert_eq!(lock.key(), "consul-sync/a/leader");
+    assert_eq!(lock.to_string(), "the lock consul-sync/a/leader");
     let shown = format!("{:?}", consul_sync_consul::LockSettings::new(&owner));
     for same in ["ttl: 15s", "lock_delay: 0ns", "node: \"k8s-sync\""] {
         assert!(

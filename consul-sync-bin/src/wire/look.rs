@@ -2,16 +2,19 @@
 
 use consul_sync_core::{Finding as Found, Owner};
 
-use super::{Clients, consul_source, consul_target, leftovers, lock, owner, rights};
+use super::{Clients, consul_source, consul_target, elect::lock, leftovers, owner, rights};
 use crate::{
     check::{Finding, Side, State},
     direction::Direction,
+    election::Election,
     settings::Settings,
 };
 
 /// What the API server shows: its version and each right.
 pub(crate) async fn look_at_kubernetes(settings: &Settings, client: &kube::Client) -> Vec<Finding> {
-    let found = consul_sync_k8s::preflight_rights(client, &rights(settings)).await;
+    let found =
+        consul_sync_k8s::preflight_rights(client, &rights(settings, client.default_namespace()))
+            .await;
     findings(Side::Kubernetes, found)
 }
 
@@ -49,7 +52,8 @@ async fn look_at_sink(
     owner: &Owner,
     lock: Option<consul_sync_consul::Lock>,
 ) -> Vec<Found> {
-    let sink = consul_target(settings, &clients.consul, owner, false, lock).sink;
+    let election = lock.map(Election::Lock);
+    let sink = consul_target(settings, &clients.consul, owner, false, election).sink;
     let mut found = consul_sync_consul::preflight(&sink).await;
     if found.iter().all(|found| found.good)
         && let Ok(left) = consul_sync_consul::leftovers(&sink).await

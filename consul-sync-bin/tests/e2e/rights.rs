@@ -123,6 +123,68 @@ async fn printed_rights_of_an_election_are_enough() {
     }
 }
 
+/// The election that the chart has by default.
+const BY_LEASE: [&str; 2] = [
+    "--leader-election=lease",
+    "--leader-election-namespace=consul-sync",
+];
+
+#[tokio::test]
+async fn printed_rights_of_an_election_by_lease_are_enough() {
+    for version in [ConsulVersion::V1_21, ConsulVersion::V1_22] {
+        if let Some(servers) = with_printed_rights(version, &BY_LEASE).await {
+            everything_works(&servers, &BY_LEASE).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_rights_on_leases_the_verb_the_resource_and_the_namespace_are_named() {
+    let Some(servers) =
+        with_printed_rights(ConsulVersion::V1_22, &["--leader-election=consul"]).await
+    else {
+        return;
+    };
+    let checked = run(&servers, &[&["check"], &BY_LEASE[..]].concat()).await;
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    for verb in ["get", "watch", "update"] {
+        let lacking = format!(
+            "{verb} leases.coordination.k8s.io consul-sync in namespace consul-sync: not allowed"
+        );
+        assert!(checked.out.contains(&lacking), "{lacking} in {checked:?}");
+    }
+    assert!(
+        checked
+            .out
+            .contains("create leases.coordination.k8s.io in namespace consul-sync: not allowed"),
+        "{checked:?}"
+    );
+    let program = Program::ready(&servers, &BY_LEASE).await;
+    program
+        .until_logged(
+            "get leases.coordination.k8s.io consul-sync in namespace consul-sync: forbidden",
+        )
+        .await;
+    let log = program.log();
+    assert!(
+        log.contains("cannot take part in the election")
+            && log.contains("to a Role in namespace consul-sync"),
+        "{log}"
+    );
+    // It does not write without the lead, and is not dead: a right that is given later is enough.
+    World(&servers.kubernetes).web("web", &["10.1.0.1"]).await;
+    let manifests = run(&servers, &[&["rbac"], &BY_LEASE[..]].concat()).await;
+    assert!(Catalog(&servers.consul).instances().await.is_empty());
+    for manifest in manifests.out.split("---\n") {
+        if manifest.contains("namespace: consul-sync\nr") {
+            apply(&servers.kubernetes, manifest).await;
+        }
+    }
+    Catalog(&servers.consul)
+        .until_addresses("web", &["10.1.0.1"])
+        .await;
+}
+
 #[tokio::test]
 async fn printed_rights_of_an_import_are_enough() {
     for version in [ConsulVersion::V1_21, ConsulVersion::V1_22] {
@@ -138,7 +200,7 @@ async fn printed_rights_of_an_import_are_enough() {
 
 #[tokio::test]
 async fn printed_rights_of_both_directions_are_enough() {
-    let arguments = [&["--leader-election=consul"], &both::BOTH[..]].concat();
+    let arguments = [&BY_LEASE[..], &both::BOTH].concat();
     if let Some(servers) = with_printed_rights(ConsulVersion::V1_22, &arguments).await {
         let imported = Registered(&servers.consul);
         imported.put("billing", &["10.2.0.1"]).await;

@@ -60,6 +60,12 @@ impl Fence {
         self.0.partition.as_deref()
     }
 
+    /// Whether this process holds the lock, as far as it can know: never later than its session can end, by a clock
+    /// that goes on while the process is stopped.
+    pub fn is_open(&self) -> bool {
+        self.grant().is_some()
+    }
+
     /// The lead, if this process has it. After a pause it is over before anybody had the time to say so.
     pub(crate) fn grant(&self) -> Option<Grant> {
         let grant = self.lock().clone()?;

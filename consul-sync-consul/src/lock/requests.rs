@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use consul_sync_core::Holder;
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Holder, Inner, lead::Session};
+use super::{
+    Inner,
+    lead::Session,
+    mandate::{Mandate, Value},
+};
 use crate::{
     Error,
     answer::Answer,
@@ -25,6 +30,8 @@ pub(super) struct Seen {
     pub(super) session: Option<String>,
     /// Who that is, where the value says so.
     pub(super) holder: Option<Holder>,
+    /// By whom he was elected, where that was elsewhere.
+    pub(super) mandate: Option<Mandate>,
     /// What the next query waits past.
     pub(super) index: u64,
 }
@@ -102,13 +109,14 @@ impl Inner {
         answer.require_consistent()?;
         let entries: Vec<Entry> = answer.json()?;
         let entry = entries.into_iter().next().unwrap_or_default();
-        let holder = entry
+        let value: Option<Value> = entry
             .value
             .and_then(|text| STANDARD.decode(text).ok())
             .and_then(|text| serde_json::from_slice(&text).ok());
         Ok(Seen {
             session: entry.session.filter(|session| !session.is_empty()),
-            holder,
+            mandate: value.as_ref().and_then(|value| value.mandate.clone()),
+            holder: value.map(Holder::from),
             index,
         })
     }
@@ -182,12 +190,16 @@ impl Inner {
     }
 
     /// Tries to lock the key.
-    pub(super) async fn acquire(&self, session: &Session) -> Result<Taken, Error> {
+    pub(super) async fn acquire(
+        &self,
+        session: &Session,
+        mandate: Option<Mandate>,
+    ) -> Result<Taken, Error> {
         let holder = Holder {
             since: session.since.clone(),
             ..self.settings.holder.clone()
         };
-        let value = serde_json::to_vec(&holder)
+        let value = serde_json::to_vec(&Value::new(holder, mandate))
             .map_err(|error| Error::Settings(format!("encode the holder of a lock: {error}")))?;
         let answer = self
             .txn(self.key_op("lock", &session.id, Some(STANDARD.encode(value)))?)

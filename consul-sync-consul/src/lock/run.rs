@@ -2,13 +2,14 @@
 
 use std::{future::Future, pin::pin, time::Duration};
 
-use consul_sync_core::ErrorKind;
+use consul_sync_core::{ElectionState, ErrorKind, Holder};
+use http::StatusCode;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Holder, Inner, LockState,
+    Inner, Mandate,
     lead::{End, Session, lead, pace},
-    requests::Taken,
+    requests::{Seen, Taken},
 };
 use crate::{Error, retry::Backoff};
 
@@ -20,6 +21,8 @@ const DELAYED: Duration = Duration::from_millis(250);
 /// One process in an election.
 pub(super) struct Candidate<'a> {
     lock: &'a Inner,
+    /// By whom this process was elected, where that was elsewhere.
+    mandate: Option<Mandate>,
     session: Option<Session>,
     /// The index of the key that is known.
     past: Option<u64>,
@@ -32,10 +35,11 @@ pub(super) struct Candidate<'a> {
 // === impl Candidate ===
 
 impl<'a> Candidate<'a> {
-    pub(super) fn new(lock: &'a Inner) -> Self {
+    pub(super) fn new(lock: &'a Inner, mandate: Option<Mandate>) -> Self {
         let longest = lock.settings.period();
         Self {
             lock,
+            mandate,
             session: None,
             past: None,
             backoff: Backoff::new(Duration::from_millis(100), longest),
@@ -53,7 +57,7 @@ impl<'a> Candidate<'a> {
                 session = self.stand_by() => session,
             };
             self.holder = None;
-            self.lock.state.send_replace(LockState::Leading);
+            self.lock.state.send_replace(ElectionState::Leading);
             tracing::info!(lock = self.lock.fence.key(), "leading");
             let end = tokio::select! {
                 biased;
@@ -73,7 +77,7 @@ impl<'a> Candidate<'a> {
 
     /// The lead is over, and this process stands by again.
     async fn lost(&mut self, end: &End) {
-        self.lock.state.send_replace(LockState::Lost);
+        self.lock.state.send_replace(ElectionState::Lost);
         tracing::warn!(
             lock = self.lock.fence.key(),
             reason = end.reason(),
@@ -113,7 +117,7 @@ impl<'a> Candidate<'a> {
         let (asked, started) = (self.past, Instant::now());
         let seen = self.lock.look(asked, self.lock.settings.ttl).await?;
         self.past = seen.next(asked);
-        let Some(holding) = seen.session else {
+        let Some(holding) = seen.session.clone() else {
             return self.take().await;
         };
         if self
@@ -124,6 +128,9 @@ impl<'a> Candidate<'a> {
             // An answer was lost, or Consul was away for a while.
             return self.confirm().await;
         }
+        if self.overrules(&seen) {
+            return self.overrule(&holding).await;
+        }
         self.drop_session().await;
         self.tell_holder(seen.holder.unwrap_or(Holder {
             id: holding,
@@ -131,6 +138,39 @@ impl<'a> Candidate<'a> {
         }));
         sleep(pace(asked, self.past, started)).await;
         Ok(None)
+    }
+
+    /// Whether the key's holder leads no more, by the word of the authority that elected both; or is an earlier session of
+    /// this process.
+    fn overrules(&self, seen: &Seen) -> bool {
+        let (Some(ours), Some(theirs)) = (&self.mandate, &seen.mandate) else {
+            return false;
+        };
+        let is_own = ours == theirs
+            && seen
+                .holder
+                .as_ref()
+                .is_some_and(|holder| holder.id == self.lock.settings.holder.id);
+        is_own || ours.overrules(theirs)
+    }
+
+    /// Takes the key from a former leader. From then on Consul refuses what he sends.
+    async fn overrule(&mut self, holding: &str) -> Result<Option<Session>, Error> {
+        match self.lock.release(holding).await {
+            Ok(()) => {
+                tracing::info!(
+                    lock = self.lock.fence.key(),
+                    "took the lock from a former leader"
+                );
+                self.take().await
+            }
+            // It is held by another one by now, or by nobody.
+            Err(Error::Status { status, .. }) if status == StatusCode::CONFLICT => {
+                self.past = None;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn take(&mut self) -> Result<Option<Session>, Error> {
@@ -149,7 +189,7 @@ impl<'a> Candidate<'a> {
             };
             self.session.insert(made).clone()
         };
-        match self.lock.acquire(&session).await? {
+        match self.lock.acquire(&session, self.mandate.clone()).await? {
             Taken::Held => return Ok(self.session.clone()),
             Taken::ByAnother => {}
             Taken::NoSession => self.session = None,
@@ -205,7 +245,7 @@ impl<'a> Candidate<'a> {
                 }
             }
         }
-        self.lock.state.send_replace(LockState::Idle);
+        self.lock.state.send_replace(ElectionState::Idle);
     }
 
     fn tell_holder(&mut self, holder: Holder) {
@@ -236,7 +276,7 @@ impl<'a> Candidate<'a> {
     }
 
     fn show(&self, trouble: Option<ErrorKind>) {
-        let state = LockState::StandingBy {
+        let state = ElectionState::StandingBy {
             holder: self.holder.clone(),
             trouble,
         };
@@ -251,6 +291,6 @@ impl<'a> Candidate<'a> {
 impl Drop for Candidate<'_> {
     fn drop(&mut self) {
         self.lock.fence.shut();
-        self.lock.state.send_replace(LockState::Idle);
+        self.lock.state.send_replace(ElectionState::Idle);
     }
 }

@@ -6,9 +6,8 @@ use std::{
     time::Duration,
 };
 
-use consul_sync_core::Owner;
+use consul_sync_core::{Holder, Owner};
 
-use super::Holder;
 use crate::NodeName;
 
 /// How a lock is held.

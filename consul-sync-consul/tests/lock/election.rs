@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use consul_sync_consul::{
-    LockState,
-    testing::{DefaultPolicy, Endpoint, FakeConsul, Fault, Node, Right, Rules},
-};
-use consul_sync_core::ErrorKind;
+use consul_sync_consul::testing::{DefaultPolicy, Endpoint, FakeConsul, Fault, Node, Right, Rules};
+use consul_sync_core::{ElectionState, ErrorKind};
 
 use crate::replica::{KEY, NODE, Replica, TTL, consul, eventually};
 
@@ -39,7 +36,7 @@ async fn a_lead_is_handed_over_at_once_and_leaves_no_session() {
     first.until_leading().await;
     let second = Replica::with(&consul.url(), "second", false, long);
     second
-        .until(|state| matches!(state, LockState::StandingBy { .. }))
+        .until(|state| matches!(state, ElectionState::StandingBy { .. }))
         .await;
     first.end().await;
     second.until_leading().await;
@@ -57,7 +54,7 @@ async fn fault_p06_the_lock_of_a_dead_leader_is_taken_when_its_session_ends() {
     let dead = Replica::elected(&consul.url(), "dead");
     dead.until_leading().await;
     let heir = Replica::elected(&consul.url(), "heir");
-    heir.until(|state| matches!(state, LockState::StandingBy { .. }))
+    heir.until(|state| matches!(state, ElectionState::StandingBy { .. }))
         .await;
     drop(dead);
     heir.until_leading().await;
@@ -180,10 +177,10 @@ async fn a_missing_right_is_trouble_until_it_is_given() {
         .await
         .unwrap();
     let only = Replica::elected(&consul.url(), "only");
-    let unauthorized = |state: &LockState| {
+    let unauthorized = |state: &ElectionState| {
         matches!(
             state,
-            LockState::StandingBy {
+            ElectionState::StandingBy {
                 trouble: Some(ErrorKind::Unauthorized),
                 ..
             }

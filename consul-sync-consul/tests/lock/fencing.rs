@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use consul_sync_consul::{
-    Client, ClientSettings, ConsulSink, LockState, Registration, preflight, preflight_lock,
+    Client, ClientSettings, ConsulSink, Registration, preflight, preflight_lock,
     testing::{Endpoint, FakeConsul},
 };
-use consul_sync_core::{Action, Layout, Op, Outcome, Sink, testing::service};
+use consul_sync_core::{Action, ElectionState, Layout, Op, Outcome, Sink, testing::service};
 
 use crate::replica::{KEY, NODE, Replica, consul, eventually, one_writer};
 
 /// Creates of so many instances of one service.
-fn creates(sink: &ConsulSink, name: &str, count: usize) -> Vec<Op<Registration>> {
+pub(crate) fn creates(sink: &ConsulSink, name: &str, count: usize) -> Vec<Op<Registration>> {
     let addresses: Vec<String> = (0..count)
         .map(|n| format!("10.0.{}.{}", n / 250, n % 250 + 1))
         .collect();
@@ -35,7 +35,7 @@ async fn superseded(consul: &FakeConsul) -> (Replica, Replica) {
     let old = Replica::with(&consul.url(), "old", false, long);
     old.until_leading().await;
     let new = Replica::with(&consul.url(), "new", false, long);
-    new.until(|state| matches!(state, LockState::StandingBy { .. }))
+    new.until(|state| matches!(state, ElectionState::StandingBy { .. }))
         .await;
     old.stop();
     let session = consul.sessions()[0].id.clone();

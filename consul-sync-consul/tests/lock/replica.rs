@@ -8,11 +8,13 @@ use std::{
 };
 
 use consul_sync_consul::{
-    Client, ClientSettings, ConsulSink, Lock, LockSettings, LockState, Secret, SinkSettings,
+    Client, ClientSettings, ConsulSink, Lock, LockSettings, Mandate, Secret, SinkSettings,
     TokenSource,
     testing::{Applied, FakeConsul},
 };
-use consul_sync_core::{BrakeSettings, Driver, Owner, Settings, testing::TableSource};
+use consul_sync_core::{
+    BrakeSettings, Driver, ElectionState, Owner, Settings, testing::TableSource,
+};
 use futures::future::BoxFuture;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -54,6 +56,27 @@ impl Replica {
         url: &str,
         name: &str,
         is_whole: bool,
+        change: impl FnOnce(&mut LockSettings),
+    ) -> Self {
+        Self::start(url, name, is_whole, None, change)
+    }
+
+    /// Elected elsewhere; its session lives for minutes.
+    pub(crate) fn mandated(url: &str, name: &str, authority: &str, term: u64) -> Self {
+        let mandate = Mandate {
+            authority: authority.into(),
+            term,
+        };
+        Self::start(url, name, false, Some(mandate), |settings| {
+            settings.ttl = Duration::from_secs(600);
+        })
+    }
+
+    fn start(
+        url: &str,
+        name: &str,
+        is_whole: bool,
+        mandate: Option<Mandate>,
         change: impl FnOnce(&mut LockSettings),
     ) -> Self {
         let owner = Owner::new("cluster-a").unwrap();
@@ -98,7 +121,10 @@ impl Replica {
                 if is_whole {
                     tokio::join!(driver.run(stopped), lock.run(hand_over));
                 } else {
-                    lock.run(hand_over).await;
+                    match mandate {
+                        Some(mandate) => lock.run_under(mandate, hand_over).await,
+                        None => lock.run(hand_over).await,
+                    }
                 }
             }
         };
@@ -130,15 +156,15 @@ impl Replica {
     }
 
     pub(crate) async fn until_leading(&self) {
-        self.until(LockState::is_leading).await;
+        self.until(ElectionState::is_leading).await;
     }
 
     /// Until it knows who leads in its place.
-    pub(crate) async fn until_standing_by(&self) -> LockState {
-        let knows = |state: &LockState| {
+    pub(crate) async fn until_standing_by(&self) -> ElectionState {
+        let knows = |state: &ElectionState| {
             matches!(
                 state,
-                LockState::StandingBy {
+                ElectionState::StandingBy {
                     holder: Some(_),
                     ..
                 }
@@ -147,7 +173,7 @@ impl Replica {
         self.until(knows).await
     }
 
-    pub(crate) async fn until(&self, is_it: impl FnMut(&LockState) -> bool) -> LockState {
+    pub(crate) async fn until(&self, is_it: impl FnMut(&ElectionState) -> bool) -> ElectionState {
         let mut state = self.lock.state();
         let seen = timeout(DEADLINE, state.wait_for(is_it)).await;
         seen.unwrap_or_else(|_| panic!("{} is {}", self.name, *self.lock.state().borrow()))

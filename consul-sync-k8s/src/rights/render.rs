@@ -28,7 +28,7 @@ impl Default for Subject {
 }
 
 /// What rules have in common that stand as one: group, object, verbs.
-type Rule = (&'static str, Option<&'static str>, Vec<Verb>);
+type Rule<'a> = (&'static str, Option<&'a str>, Vec<Verb>);
 
 impl Rights {
     /// The least roles that give these rights, with their bindings: a ClusterRole for what is needed everywhere,
@@ -88,15 +88,15 @@ fn document(namespace: Option<&str>, rights: &[&Right], subject: &Subject) -> St
 }
 
 /// Rules as few as they can be: resources of one group with the same verbs stand together.
-fn rules(rights: &[&Right]) -> BTreeMap<Rule, Vec<&'static str>> {
+fn rules<'a>(rights: &[&'a Right]) -> BTreeMap<Rule<'a>, Vec<&'static str>> {
     let mut verbs: BTreeMap<(&str, Option<&str>, &str), Vec<Verb>> = BTreeMap::new();
     for right in rights {
         verbs
-            .entry((right.group, right.name, right.resource))
+            .entry((right.group, right.name.as_deref(), right.resource))
             .or_default()
             .push(right.verb);
     }
-    let mut rules: BTreeMap<Rule, Vec<&'static str>> = BTreeMap::new();
+    let mut rules: BTreeMap<Rule<'_>, Vec<&'static str>> = BTreeMap::new();
     for ((group, name, resource), verbs) in verbs {
         rules
             .entry((group, name, verbs))

@@ -64,7 +64,13 @@ impl Inner {
         let mut answers = Vec::with_capacity(places.len());
         for at in places {
             let Some(op) = ops.get(at) else { continue };
-            let answer = Write::of(&self.client, op).run(&op.action).await;
+            if !self.gate.is_open() {
+                tracing::debug!("writes are dropped: this process does not lead");
+                break;
+            }
+            let answer = Write::of(&self.client, &self.gate, op)
+                .run(&op.action)
+                .await;
             let is_done = match &answer {
                 Answer::Clear(Outcome::Written(version)) => {
                     self.each_journal(|journal| journal.written(op, version));

@@ -14,7 +14,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use super::manifest::{Change, Manifest, ObjectVersion};
+use super::{
+    gate::Gate,
+    manifest::{Change, Manifest, ObjectVersion},
+};
 use crate::{
     Verb, mark,
     slim::{EndpointSlice, EndpointSliceBody, Kind, SERVICE_NAME, Service, ServiceBody},
@@ -47,15 +50,17 @@ struct Reply {
 /// A write of one object.
 pub(super) struct Write<'a> {
     client: &'a Client,
+    gate: &'a Gate,
     manifest: &'a Manifest,
 }
 
 type Built = Result<Request<Vec<u8>>, kube::core::request::Error>;
 
 impl<'a> Write<'a> {
-    pub(super) fn of(client: &'a Client, op: &'a Op<Manifest>) -> Self {
+    pub(super) fn of(client: &'a Client, gate: &'a Gate, op: &'a Op<Manifest>) -> Self {
         Self {
             client,
+            gate,
             manifest: op.record(),
         }
     }
@@ -112,6 +117,11 @@ impl<'a> Write<'a> {
                     let Answer::Clear(Outcome::Written(version)) = &answer else {
                         return answer;
                     };
+                    if !self.gate.is_open() {
+                        // A step before may be written.
+                        let text = "the lead was lost between the steps of a change";
+                        return Answer::Unclear(AdapterError::new(ErrorKind::Unavailable, text));
+                    }
                     step["metadata"]["resourceVersion"] = json!(&*version.resource_version);
                     answer = self.patch(&params, &Patch::Merge(step)).await;
                 }
@@ -199,12 +209,16 @@ impl<'a> Write<'a> {
             if attempt == ATTEMPTS || !is_untried(verb, status) {
                 return Err(error);
             }
+
             let asked = status
                 .details
                 .as_ref()
                 .map_or(0, |details| details.retry_after_seconds);
             let doubled = Duration::from_millis(100 << attempt);
             sleep(doubled.max(Duration::from_secs(asked.into())).min(WAIT)).await;
+            if !self.gate.is_open() {
+                return Err(error);
+            }
         }
     }
 

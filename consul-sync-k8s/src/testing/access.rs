@@ -112,7 +112,7 @@ fn covers(right: &Right, asked: &Attributes<'_>) -> bool {
     right.verb.as_str() == asked.verb
         && right.group == asked.group
         && right.resource == asked.resource
-        && right.name.is_none_or(|name| name == asked.name)
+        && right.name.as_deref().is_none_or(|name| name == asked.name)
         && right
             .namespace
             .as_deref()

@@ -94,9 +94,13 @@ impl Call {
         target.namespace.as_deref()
     }
 
-    /// The object's name.
+    /// The object's name. A collection narrowed to one name is judged by that name.
     pub(super) fn name(&self) -> Option<&str> {
-        self.target.as_ref()?.name.as_deref()
+        let named = self.target.as_ref()?.name.as_deref();
+        named.or_else(|| {
+            self.parameter("fieldSelector")
+                .strip_prefix("metadata.name=")
+        })
     }
 
     /// Which page of a listing is asked for, from 0.

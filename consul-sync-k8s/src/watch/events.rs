@@ -6,9 +6,9 @@
 use futures::{AsyncBufReadExt, StreamExt, stream::BoxStream};
 use http::{Request, header};
 use kube::{Client, api::WatchEvent};
+use serde::de::DeserializeOwned;
 
 use super::problem::{Asked, Problem};
-use crate::slim::{Kind, Object};
 
 /// How a connection ended before its time.
 #[derive(Debug)]
@@ -19,15 +19,15 @@ pub(crate) enum Broken {
     Garbled(serde_json::Error),
 }
 
-/// The events of one connection.
-pub(crate) type Events<B> = BoxStream<'static, Result<WatchEvent<Object<B>>, Broken>>;
+/// The events of one connection, of objects of one type.
+pub(crate) type Events<T> = BoxStream<'static, Result<WatchEvent<T>, Broken>>;
 
 /// Starts a watch.
-pub(crate) async fn events<B: Kind>(
+pub(crate) async fn events<T: DeserializeOwned + 'static>(
     client: &Client,
     asked: Asked<'_>,
     mut request: Request<Vec<u8>>,
-) -> Result<Events<B>, Problem> {
+) -> Result<Events<T>, Problem> {
     // Newer servers compress each event by itself, of which a client's layer may read only the first.
     let identity = header::HeaderValue::from_static("identity");
     request

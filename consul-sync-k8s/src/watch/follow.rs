@@ -120,7 +120,7 @@ impl<B: Kind> Thread<B> {
         Ok(())
     }
 
-    async fn open(&self) -> Result<Events<B>, Problem> {
+    async fn open(&self) -> Result<Events<Object<B>>, Problem> {
         let asked = self.place.asked(Verb::Watch);
         let limit = self.place.settings.list_timeout;
         let request = self
@@ -134,7 +134,7 @@ impl<B: Kind> Thread<B> {
     }
 
     /// Reads a connection to its end.
-    async fn read(&mut self, mut events: Events<B>) -> Result<End, Loss> {
+    async fn read(&mut self, mut events: Events<Object<B>>) -> Result<End, Loss> {
         let began = Instant::now();
         let patience = self.place.watch_timeout() + GRACE;
         let mut said = false;

@@ -14,7 +14,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) group: &'static str,
     pub(crate) resource: &'static str,
     pub(crate) namespace: Option<&'a str>,
-    pub(crate) name: Option<&'static str>,
+    pub(crate) name: Option<&'a str>,
 }
 
 /// A request that failed.

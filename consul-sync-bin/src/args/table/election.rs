@@ -15,20 +15,38 @@ pub(crate) static LEADER_ELECTION: Setting<Election> =
         .default("none")
         .help(
             Section::Safety,
-            "How one of several processes is chosen to write: none or consul.\nWith consul it is the one that holds a lock in \
-             Consul's key/value store; the others are ready to take over. Every write carries the lock's session, so that \
-             Consul refuses what a former leader sends. It needs the rights that consul-sync rbac --consul-policy prints for \
-             it, and instances cannot have lists of named ports.",
+            "How one of several processes is chosen to write: none, lease or consul.\nWith lease it is the one that a Lease in \
+             Kubernetes names, with consul the one that holds a lock in Consul's key/value store, which needs no cluster. The \
+             others are ready to take over. In both cases every write to Consul carries the session of such a lock, so that \
+             Consul refuses what a former leader sends. It needs the rights that consul-sync rbac and consul-sync rbac \
+             --consul-policy print for it, and instances cannot have lists of named ports.",
         );
+
+pub(crate) static LEASE: Setting<String> =
+    Setting::one("leader-election-lease", "NAME", value::lease_name)
+        .default("consul-sync")
+        .help(
+            Section::Safety,
+            "The name of the Lease; for services that go to Kubernetes with -to-k8s after it.\nInstallations in one namespace \
+             that do not stand in for each other need one each.",
+        );
+
+pub(crate) static NAMESPACE: Setting<String> = Setting::one(
+    "leader-election-namespace",
+    "NAMESPACE",
+    value::import::kubernetes_namespace,
+)
+.default_note("the pod's, outside a cluster the kubeconfig's")
+.help(Section::Safety, "The namespace of the Lease.");
 
 pub(crate) static TTL: Setting<Duration> =
     Setting::one("leader-election-ttl", "DURATION", value::session_ttl)
         .default("15s")
         .help(
             Section::Safety,
-            "How long the leader's session may go without being renewed, from 1s to 24h.\nAfter twice this time another process \
-             takes over from a leader that died; one that is asked to stop hands over at once. Consul takes nothing below its \
-             own session_ttl_min, which is 10s.",
+            "How long the leader's lease or session may go without being renewed, from 1s to 24h.\nAfter this time another process \
+             takes over from a leader that died, with consul after twice this time; one that is asked to stop hands over at \
+             once. Consul takes nothing below its own session_ttl_min, which is 10s.",
         );
 
 pub(crate) static LOCK_DELAY: Setting<Duration> =

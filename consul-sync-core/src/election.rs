@@ -1,13 +1,23 @@
-//! Where an election stands, and who holds a lock.
+//! Where an election stands: which of several processes may write.
+//!
+//! Elections are held elsewhere, by what a cluster or a catalog has for it; a driver knows their outcome as its gate alone.
+//! What they have in common is what people are told of them.
 
 use std::fmt;
 
-use consul_sync_core::ErrorKind;
-use serde::{Deserialize, Serialize};
+use crate::ErrorKind;
 
 /// Where an election stands.
+///
+/// ```
+/// use consul_sync_core::{ElectionState, Holder};
+/// let holder = Holder { id: "1f".into(), host: "pod-1".into(), ..Holder::default() };
+/// let state = ElectionState::StandingBy { holder: Some(holder), trouble: None };
+/// assert!(!state.is_leading());
+/// assert_eq!(state.to_string(), "standing by, process 1f on pod-1 leads");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum LockState {
+pub enum ElectionState {
     /// Somebody else leads, or nobody is known to: nothing is written.
     StandingBy {
         /// Who leads, where that is known.
@@ -19,33 +29,32 @@ pub enum LockState {
     Leading,
     /// This process led and does not any more; it stands by again next.
     Lost,
-    /// Nothing is known yet, or the lock does not run any more.
+    /// Nothing is known yet, or the election is not taken part in any more.
     #[default]
     Idle,
 }
 
-/// Who holds a lock, as the key's value says. It is for people: whether it is held is the session's business.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+/// Who leads, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holder {
     /// One process.
     pub id: String,
     /// The machine or pod that it runs on; may be empty.
     pub host: String,
-    /// When its session was made, by Consul's clock and in the words of its answer's `Date`.
+    /// Since when, by the clock and in the words of whoever keeps the election; may be empty.
     pub since: String,
 }
 
-// === impl LockState ===
+// === impl ElectionState ===
 
-impl LockState {
+impl ElectionState {
     /// Whether this process leads.
     pub fn is_leading(&self) -> bool {
         *self == Self::Leading
     }
 }
 
-impl fmt::Display for LockState {
+impl fmt::Display for ElectionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Leading => f.write_str("leading"),
@@ -57,7 +66,7 @@ impl fmt::Display for LockState {
                     write!(f, ", {holder} leads")?;
                 }
                 match trouble {
-                    Some(kind) => write!(f, "; the lock cannot be seen: {kind}"),
+                    Some(kind) => write!(f, "; the election cannot be seen: {kind}"),
                     None => Ok(()),
                 }
             }
