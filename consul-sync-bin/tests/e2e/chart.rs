@@ -13,9 +13,17 @@ use std::{
 
 use consul_sync_testbed::{Client, ConsulVersion, Program as Server, Programs};
 use http::Method;
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::{program::run, servers::Servers};
+use crate::{
+    catalog::Catalog,
+    program::{Program, run},
+    registered::Cluster,
+    servers::Servers,
+    until::until,
+    world::World,
+};
 
 const RELEASE: &str = "consul-sync";
 const NAMESPACE: &str = "consul-sync";
@@ -203,6 +211,7 @@ fn a_mistyped_value_is_refused_by_its_name() {
         ("consul.adresses={a}", "adresses"),
         ("nodePortSyncType=All", "nodePortSyncType"),
         ("leaderElection.kind=none", "leaderElection.kind"),
+        ("leaderElection.kind=lese", "kind"),
         ("cleanupNodeOnRemoval=true", "cleanupNodeOnRemoval"),
     ] {
         let rendered = Command::new(helm)
@@ -265,52 +274,129 @@ async fn namespaces(client: &Client, rendered: &BTreeMap<String, Vec<Value>>) {
     }
 }
 
+/// What the chart renders by default, applied to a real cluster: everything but the pods. What comes back reaches it with the
+/// rights of its service account, Consul with the policy that is shipped, and takes the container's arguments.
+async fn installed(version: ConsulVersion) -> Option<(Servers, Vec<String>)> {
+    let mut servers = Servers::real_with_acls(version).await?;
+    let (api, consul) = servers.as_real();
+    let rendered = documents(&golden("default"));
+    api.namespace(NAMESPACE).await.unwrap();
+    for object in &rendered {
+        if object["kind"] != "Deployment" {
+            post(api.client(), &collection(object).unwrap(), object).await;
+        }
+    }
+    let account = rendered
+        .iter()
+        .find(|one| one["kind"] == "ServiceAccount")
+        .unwrap();
+    let account = account["metadata"]["name"].as_str().unwrap();
+    let account = api.service_account(NAMESPACE, account).await.unwrap();
+    let policy = fs::read_to_string(chart().join("../consul/policy.hcl")).unwrap();
+    let token = consul.token(&policy).await.unwrap();
+    servers.kubeconfig = account.kubeconfig;
+    servers.token = Some(token);
+    // Where servers are is this test's business, and so are the address to listen on and how it logs.
+    let is_ours = |flag: &String| {
+        let others = [
+            "--consul-addr=",
+            "--listen=",
+            "--log-level=",
+            "--log-format=",
+        ];
+        !others.iter().any(|other| flag.starts_with(other))
+    };
+    let flags = flags(&rendered).into_iter().filter(is_ours).collect();
+    Some((servers, flags))
+}
+
 #[tokio::test]
-async fn the_api_server_takes_everything_and_the_accounts_rights_are_enough() {
-    let Some(mut servers) = Servers::real_with_acls(ConsulVersion::V1_22).await else {
+async fn the_api_server_takes_everything_of_every_rendering() {
+    let Some(servers) = Servers::real(ConsulVersion::V1_22).await else {
         return;
     };
     let rendered: BTreeMap<String, Vec<Value>> = cases()
         .into_iter()
         .map(|case| (case.clone(), documents(&golden(&case))))
         .collect();
-    let (api, consul) = servers.as_real();
-    namespaces(api.client(), &rendered).await;
-    for objects in rendered.values() {
-        for object in objects {
-            if let Some(path) = collection(object) {
-                let path = format!("{path}?dryRun=All&fieldValidation=Strict");
-                post(api.client(), &path, object).await;
-            }
+    let client = &servers.kubernetes;
+    namespaces(client, &rendered).await;
+    for object in rendered.values().flatten() {
+        if let Some(path) = collection(object) {
+            let path = format!("{path}?dryRun=All&fieldValidation=Strict");
+            post(client, &path, object).await;
         }
     }
-    let installed = &rendered["default"];
-    for object in installed {
-        if object["kind"] != "Deployment" {
-            post(api.client(), &collection(object).unwrap(), object).await;
-        }
+}
+
+#[tokio::test]
+async fn the_accounts_rights_and_the_shipped_policy_are_enough() {
+    for version in [ConsulVersion::V1_21, ConsulVersion::V1_22] {
+        let Some((servers, flags)) = installed(version).await else {
+            return;
+        };
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let checked = run(&servers, &[&["check"], &flags[..]].concat()).await;
+        assert_eq!(checked.code, Some(0), "{checked:?}");
+        assert!(!checked.out.contains("warn"), "{checked:?}");
+        let planned = run(&servers, &[&["plan"], &flags[..]].concat()).await;
+        assert!(matches!(planned.code, Some(0 | 2)), "{planned:?}");
+        World(&servers.kubernetes).web("web", &["10.1.0.1"]).await;
+        let program = Program::ready(&servers, &flags).await;
+        let catalog = Catalog(&servers.consul);
+        catalog.until_addresses("web-default", &["10.1.0.1"]).await;
+        let cluster = Cluster(&servers.kubernetes);
+        cluster.until_service("consul", true).await;
+        assert!(!program.log().contains("WARN"), "{}", program.log());
     }
-    let account = installed
-        .iter()
-        .find(|one| one["kind"] == "ServiceAccount")
-        .unwrap();
-    let account = account["metadata"]["name"].as_str().unwrap();
-    let account = api.service_account(NAMESPACE, account).await.unwrap();
-    let flags = flags(installed);
-    // Where servers are is this test's business, and so is the address to listen on.
-    let is_ours =
-        |flag: &&str| !flag.starts_with("--consul-addr=") && !flag.starts_with("--listen=");
-    let flags: Vec<&str> = flags.iter().map(String::as_str).filter(is_ours).collect();
-    let policy = run(
-        &servers,
-        &[&["rbac", "--consul-policy"], &flags[..]].concat(),
+}
+
+async fn until_leading(program: &Program) {
+    for direction in ["to_consul", "to_k8s"] {
+        until(
+            "the lead",
+            async || program.metric_of(direction, "consul_sync_leading").await,
+            |leading| leading.as_deref() == Some("1"),
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn fault_p04_two_replicas_of_the_chart_go_on_when_their_leader_is_killed_or_stopped() {
+    let Some((servers, flags)) = installed(ConsulVersion::V1_22).await else {
+        return;
+    };
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let (world, catalog) = (World(&servers.kubernetes), Catalog(&servers.consul));
+    let mut first = Program::ready(&servers, &flags).await;
+    until_leading(&first).await;
+    let second = Program::ready(&servers, &flags).await;
+    second.until_logged("standing by").await;
+    world.web("web", &["10.1.0.1"]).await;
+    catalog.until_addresses("web-default", &["10.1.0.1"]).await;
+
+    first.kill();
+    until_leading(&second).await;
+    world.scale("web", &["10.1.0.2"]).await;
+    catalog.until_addresses("web-default", &["10.1.0.2"]).await;
+
+    // As the Deployment would start another one.
+    let third = Program::ready(&servers, &flags).await;
+    third.until_logged("standing by").await;
+    second.signal(Signal::STOP);
+    until_leading(&third).await;
+    world.scale("web", &["10.1.0.3"]).await;
+    catalog.until_addresses("web-default", &["10.1.0.3"]).await;
+    let before = catalog.write_index().await;
+    second.signal(Signal::CONT);
+    second.until_logged("the lead is lost").await;
+    until(
+        "what the stopped one knows",
+        async || second.metric("consul_sync_pending_slots").await,
+        |pending| pending.as_deref() == Some("0"),
     )
     .await;
-    let token = consul.token(&policy.out).await.unwrap();
-    servers.kubeconfig = account.kubeconfig;
-    servers.token = Some(token);
-    let checked = run(&servers, &[&["check"], &flags[..]].concat()).await;
-    assert_eq!(checked.code, Some(0), "{checked:?}");
-    let planned = run(&servers, &[&["plan"], &flags[..]].concat()).await;
-    assert!(matches!(planned.code, Some(0 | 2)), "{planned:?}");
+    assert_eq!(catalog.write_index().await, before);
+    until_leading(&third).await;
 }

@@ -56,6 +56,10 @@ labels:
 {{- if ne $v.leaderElection.kind "none" -}}
 {{- $_ := set $set "leader-election-ttl" $v.leaderElection.ttl -}}
 {{- end -}}
+{{- if eq $v.leaderElection.kind "lease" -}}
+{{- $_ := set $set "leader-election-lease" (include "consul-sync.fullname" .) -}}
+{{- $_ := set $set "leader-election-namespace" .Release.Namespace -}}
+{{- end -}}
 {{- if $v.consul.tls.enabled -}}
 {{- $_ := set $set "consul-tls" true -}}
 {{- $_ := set $set "consul-tls-server-name" $v.consul.tls.serverName -}}
@@ -144,6 +148,6 @@ labels:
 {{- fail "toConsul and toK8S are both false: nothing would be synchronised; set enabled to false to install nothing" -}}
 {{- end -}}
 {{- if and (gt (int .Values.replicas) 1) (eq .Values.leaderElection.kind "none") -}}
-{{- fail "replicas is more than 1 and leaderElection.kind is none: all of them would write; set leaderElection.kind to consul" -}}
+{{- fail "replicas is more than 1 and leaderElection.kind is none: all of them would write; set leaderElection.kind to lease" -}}
 {{- end -}}
 {{- end -}}
