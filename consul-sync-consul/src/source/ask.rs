@@ -1,5 +1,7 @@
 //! What the source asks Consul, and what it makes of the answers.
 
+mod nodes;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -8,6 +10,7 @@ use std::{
 
 use consul_sync_core::{Key, Reason, Rejection};
 
+pub(super) use self::nodes::{NodeNames, NodeRead};
 use super::{
     Inner,
     translate::{Found, translate},

@@ -47,9 +47,12 @@ pub struct SourceSettings {
     /// Whether instances that are not passing are left out. A service that has no other is still there, without
     /// instances.
     pub passing_only: bool,
-    /// How many services are each followed by a query of their own, which takes a connection each. Consul takes 200
-    /// connections of a client unless `limits.http_max_conns_per_client` says otherwise.
+    /// How many services and nodes are each followed by a query of their own, which takes a connection each. Consul takes
+    /// 200 connections of a client unless `limits.http_max_conns_per_client` says otherwise.
     pub queries: usize,
+    /// How many of these may be nodes'. Where there are more services than queries, and not more nodes than this, each node
+    /// has one, and tells which service changed; otherwise all services without a query are looked at for that.
+    pub node_queries: usize,
     /// For how long the query for the list of services asks to be held.
     pub wait: Duration,
 }
@@ -57,7 +60,8 @@ pub struct SourceSettings {
 // === impl SourceSettings ===
 
 impl SourceSettings {
-    /// The defaults: everything in the client's own datacenter that does not come from Kubernetes, with 128 queries.
+    /// The defaults: everything in the client's own datacenter that does not come from Kubernetes, with 128 queries, 64 of
+    /// them for nodes.
     pub fn new(owner: Owner) -> Self {
         Self {
             owner,
@@ -72,6 +76,7 @@ impl SourceSettings {
             refused_tags: Vec::new(),
             passing_only: false,
             queries: 128,
+            node_queries: 64,
             wait: block::WAIT,
         }
     }

@@ -6,6 +6,7 @@
 mod follow;
 mod following;
 mod list;
+mod node;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 

@@ -39,6 +39,7 @@ pub(super) async fn reading(shared: &Shared, parts: &Parts, read: &Read) -> Resu
     let mut in_time = true;
     // The index of a missing key moves with every other one; once it blocks, only the key itself ends it.
     let mut was_missing = false;
+    let mut watched = None;
     // The token is looked at again when there is something to show, and not when the wait ends.
     let mut admitted = access(shared, parts).map_err(|answer| failed(answer, read))?;
     loop {
@@ -46,8 +47,11 @@ pub(super) async fn reading(shared: &Shared, parts: &Parts, read: &Read) -> Resu
             let state = shared.state();
             let index = read.index(&state.store, &query);
             let is_missing = read.is_missing_key(&state.store);
-            let is_newer = !(is_missing && was_missing) && index > query.index;
+            let now_watched = read.watched(&state.store);
+            let is_woken = blocked.is_none() || watched.is_none() || watched != now_watched;
+            let is_newer = is_woken && !(is_missing && was_missing) && index > query.index;
             was_missing = is_missing;
+            watched = now_watched;
             (is_newer, state.epoch != epoch)
         };
         if is_abandoned && blocked.is_some() {

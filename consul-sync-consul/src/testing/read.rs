@@ -121,6 +121,12 @@ impl Read {
         index.max(1)
     }
 
+    /// What wakes a query that is held, where it is not every move of its index: that of the nodes moves with their
+    /// services, which do not wake it.
+    pub(super) fn watched(&self, store: &Store) -> Option<u64> {
+        (*self == Self::Nodes).then(|| store.index(&Table::NodeRecords))
+    }
+
     /// Whether it is a key that is not there: the index of all keys stands for it then, and a query that blocks on it
     /// waits until it is there.
     pub(super) fn is_missing_key(&self, store: &Store) -> bool {

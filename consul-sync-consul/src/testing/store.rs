@@ -25,6 +25,8 @@ pub(super) use events::Event;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Table {
     Nodes,
+    /// The nodes themselves: the index of nodes moves with their services, too.
+    NodeRecords,
     Services,
     Checks,
     /// Last time a service name lost its last instance.

@@ -10,15 +10,18 @@ pub(crate) async fn consul() -> FakeConsul {
 }
 
 pub(crate) fn with_nodes(consul: FakeConsul) -> FakeConsul {
-    for (node, address) in [(NODE, "10.9.0.1"), ("n2", "10.9.0.2")] {
-        let node = Node {
-            node: node.into(),
-            address: address.into(),
-            ..Node::default()
-        };
-        consul.put_node(node).unwrap();
+    for (name, address) in [(NODE, "10.9.0.1"), ("n2", "10.9.0.2")] {
+        consul.put_node(node(name, address)).unwrap();
     }
     consul
+}
+
+pub(crate) fn node(name: &str, address: &str) -> Node {
+    Node {
+        node: name.into(),
+        address: address.into(),
+        ..Node::default()
+    }
 }
 
 /// The instance of a service with that number.

@@ -1,19 +1,23 @@
 //! Changes in Consul, with a query for every service and with none.
 
+use std::time::Duration;
+
 use consul_sync_consul::{NamePattern, testing::Instance};
 use consul_sync_core::{Owner, Status};
 
 use super::{
-    catalog::{check, consul, fill, instance, put},
+    catalog::{check, consul, fill, instance, node, put},
     support::{Told, source},
 };
 
 /// Every kind of change is told, whoever notices it.
-async fn every_change_is_told(queries: usize) {
+async fn every_change_is_told(queries: usize, node_queries: usize) {
     let consul = consul().await;
     fill(&consul, 3);
     put(&consul, "web", 2);
-    let source = source(&consul.url(), |s| s.queries = queries);
+    let source = source(&consul.url(), |s| {
+        (s.queries, s.node_queries) = (queries, node_queries);
+    });
     let mut told = Told::listed(&source).await;
     assert_eq!(told.names(), ["s0", "s1", "s2", "web"]);
     // More, fewer, elsewhere.
@@ -66,17 +70,86 @@ async fn every_change_is_told(queries: usize) {
 
 #[tokio::test]
 async fn every_change_is_told_with_a_query_for_every_service() {
-    every_change_is_told(128).await;
+    every_change_is_told(128, 64).await;
+}
+
+#[tokio::test]
+async fn every_change_is_told_with_a_query_for_every_node() {
+    every_change_is_told(3, 3).await;
 }
 
 #[tokio::test]
 async fn every_change_is_told_with_fewer_queries_than_services() {
-    every_change_is_told(1).await;
+    every_change_is_told(1, 0).await;
 }
 
 #[tokio::test]
 async fn every_change_is_told_without_a_query_for_any_service() {
-    every_change_is_told(0).await;
+    every_change_is_told(0, 0).await;
+}
+
+/// What the query of a node tells, and what that of the nodes does.
+#[tokio::test]
+async fn what_happens_to_nodes_is_told_with_a_query_for_every_node() {
+    let consul = consul().await;
+    fill(&consul, 8);
+    let source = source(&consul.url(), |s| {
+        (s.queries, s.node_queries) = (5, 5);
+        s.wait = Duration::from_secs(600);
+    });
+    let mut told = Told::listed(&source).await;
+    told.until_quiet(Duration::from_secs(1)).await;
+    let on = |node: &str, number| Instance {
+        node: node.into(),
+        address: String::new(),
+        ..instance("s1", number)
+    };
+    let addresses = |told: &Told| -> Vec<String> {
+        let instances = told.services["s1"].instances.iter();
+        instances.map(|i| i.address.to_string()).collect()
+    };
+    consul.remove_instance("n1", "s1-1");
+    consul.put_instance(on("n2", 2)).unwrap();
+    told.until(|told| addresses(told) == ["10.9.0.2"]).await;
+    // The address is the node's.
+    consul.put_node(node("n2", "10.9.0.22")).unwrap();
+    told.until(|told| addresses(told) == ["10.9.0.22"]).await;
+    // A node that is new, and one more than there are queries for.
+    for (number, name) in [(3, "n3"), (4, "n4"), (5, "n5")] {
+        let address = format!("10.9.0.{number}");
+        consul.put_node(node(name, &address)).unwrap();
+        consul.put_instance(on(name, number)).unwrap();
+        told.until(|told| addresses(told).contains(&address)).await;
+    }
+    told.until_quiet(Duration::from_secs(1)).await;
+    let other = Instance {
+        port: 81,
+        ..on("n5", 6)
+    };
+    consul.put_instance(other).unwrap();
+    told.until(|told| told.count("s1") == Some(5)).await;
+    // Fewer again.
+    consul.remove_node("n5");
+    told.until(|told| told.count("s1") == Some(3)).await;
+    told.until_quiet(Duration::from_secs(1)).await;
+    consul.remove_node("n4");
+    told.until(|told| addresses(told) == ["10.9.0.3", "10.9.0.22"])
+        .await;
+    told.until_quiet(Duration::from_secs(1)).await;
+    consul.remove_instance("n3", "s1-3");
+    told.until(|told| addresses(told) == ["10.9.0.22"]).await;
+    // So few services that each has a query.
+    for number in 2..8 {
+        consul.remove_instance("n1", &format!("s{number}-1"));
+    }
+    told.until(|told| told.names() == ["s0", "s1"]).await;
+    told.until_quiet(Duration::from_secs(1)).await;
+    // The names, and two services.
+    consul.until(|consul| consul.blocked() == 3).await;
+    consul.put_check(check("c", "s0-1", "critical")).unwrap();
+    told.until(|told| told.status("s0") == [Status::Critical])
+        .await;
+    assert_eq!((told.errors, told.listings), (vec![], 1));
 }
 
 #[tokio::test]

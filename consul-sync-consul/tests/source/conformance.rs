@@ -57,6 +57,8 @@ impl Server for FakeConsul {
                     Endpoint::Services,
                     Endpoint::ServiceHealth,
                     Endpoint::ChecksInState,
+                    Endpoint::Nodes,
+                    Endpoint::NodeServices,
                 ];
                 self.inject(endpoints.into_iter().fold(reads, Fault::on));
                 self.disconnect();
@@ -81,7 +83,7 @@ impl Server for FakeConsul {
 /// How many servers share the cases: most of the time is spent on waiting.
 const SERVERS: usize = 6;
 
-async fn it_does_what_every_source_must(queries: usize) {
+async fn it_does_what_every_source_must(queries: usize, node_queries: usize) {
     let mut worlds = Vec::new();
     for _ in 0..SERVERS {
         let consul = FakeConsul::builder()
@@ -92,7 +94,11 @@ async fn it_does_what_every_source_must(queries: usize) {
             .await
             .unwrap();
         let token = TokenSource::Value(Secret::new(READER));
-        let source = source_with(&consul.url(), |c| c.token = token, |s| s.queries = queries);
+        let source = source_with(
+            &consul.url(),
+            |c| c.token = token,
+            |s| (s.queries, s.node_queries) = (queries, node_queries),
+        );
         worlds.push(Behind::new(consul, source).await);
     }
     conformance::source_over(&mut worlds, 0..3).await;
@@ -100,15 +106,21 @@ async fn it_does_what_every_source_must(queries: usize) {
 
 #[tokio::test]
 async fn it_does_what_every_source_must_with_a_query_for_every_service() {
-    it_does_what_every_source_must(128).await;
+    it_does_what_every_source_must(128, 64).await;
 }
 
 #[tokio::test]
 async fn it_does_what_every_source_must_with_fewer_queries_than_services() {
-    it_does_what_every_source_must(2).await;
+    it_does_what_every_source_must(2, 0).await;
 }
 
 #[tokio::test]
 async fn it_does_what_every_source_must_without_a_query_for_any_service() {
-    it_does_what_every_source_must(0).await;
+    it_does_what_every_source_must(0, 0).await;
+}
+
+#[tokio::test]
+async fn it_does_what_every_source_must_with_a_query_for_every_node() {
+    // The suite's node, and the server's own.
+    it_does_what_every_source_must(2, 2).await;
 }

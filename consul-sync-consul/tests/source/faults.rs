@@ -6,17 +6,23 @@ use consul_sync_consul::testing::{Endpoint, FakeConsul, Fault, Instance};
 use consul_sync_core::ErrorKind;
 
 use super::{
-    catalog::{check, consul, fill, instance, put, with_nodes},
+    catalog::{check, consul, fill, instance, node, put, with_nodes},
     support::{Told, source, source_with},
 };
 
 const QUIET: Duration = Duration::from_secs(1);
 
-const READS: [Endpoint; 3] = [
+const READS: [Endpoint; 5] = [
     Endpoint::Services,
     Endpoint::ServiceHealth,
     Endpoint::ChecksInState,
+    Endpoint::Nodes,
+    Endpoint::NodeServices,
 ];
+
+/// How many queries there are, how many of them nodes may have, and of the reads above how many are made: of five services
+/// in a catalog of three nodes or four, each has a query, or each node, or none.
+const WAYS: [(usize, usize, usize); 3] = [(128, 64, 2), (0, 0, 3), (4, 4, 5)];
 
 fn on_reads(fault: Fault) -> Fault {
     READS.into_iter().fold(fault, Fault::on)
@@ -43,15 +49,15 @@ async fn fault_c01_only_reads_that_are_consistent_are_used() {
 
 #[tokio::test]
 async fn fault_c02_when_the_index_goes_back_nothing_is_gone_before_a_listing() {
-    for queries in [128, 0] {
-        for endpoint in READS {
-            if queries == 128 && endpoint == Endpoint::ChecksInState {
-                continue;
-            }
+    for (queries, node_queries, reads) in WAYS {
+        for endpoint in READS.into_iter().take(reads) {
             let consul = consul().await;
+            fill(&consul, 3);
             put(&consul, "web", 2);
             put(&consul, "db", 1);
-            let source = source(&consul.url(), |s| s.queries = queries);
+            let source = source(&consul.url(), |s| {
+                (s.queries, s.node_queries) = (queries, node_queries);
+            });
             let mut told = Told::listed(&source).await;
             told.until_quiet(QUIET).await;
             // A look whose index is another one is followed by a read, which confirms it or not.
@@ -59,6 +65,11 @@ async fn fault_c02_when_the_index_goes_back_nothing_is_gone_before_a_listing() {
             consul.inject(lower.on(endpoint));
             consul.put_check(check("c", "web-1", "critical")).unwrap();
             put(&consul, "web", 3);
+            // What is held was asked for before.
+            for address in ["10.9.0.3", "10.9.0.33"] {
+                consul.put_node(node("n3", address)).unwrap();
+                told.until_quiet(QUIET).await;
+            }
             told.until(|told| !told.errors.is_empty()).await;
             assert_eq!(told.kinds(), [ErrorKind::Incomplete], "{endpoint:?}");
             assert!(told.errors[0].1.contains("went back"), "{:?}", told.errors);
@@ -129,8 +140,10 @@ async fn fault_c05_a_server_that_answers_at_once_for_ever_is_asked_ever_less() {
     fill(&consul, 4);
     // Lower than the true one, so no query is ever held.
     consul.inject(on_reads(Fault::new().header("x-consul-index", "2")));
-    for (queries, most) in [(128, 50), (0, 60)] {
-        let source = source(&consul.url(), |s| s.queries = queries);
+    for ((queries, node_queries, _), most) in WAYS.into_iter().zip([50, 60, 60]) {
+        let source = source(&consul.url(), |s| {
+            (s.queries, s.node_queries) = (queries, node_queries);
+        });
         let mut told = Told::listed(&source).await;
         let before: u64 = READS.iter().map(|read| consul.requests(*read)).sum();
         let events = told.events;
@@ -251,10 +264,13 @@ async fn fault_c18_an_answer_that_is_not_consistent_is_not_believed() {
         // A view of the agent says that it is consistent, and is not.
         ("x-consul-query-backend", "streaming"),
     ] {
-        for queries in [128, 0] {
+        for (queries, node_queries, _) in WAYS {
             let consul = consul().await;
+            fill(&consul, 4);
             put(&consul, "web", 2);
-            let source = source(&consul.url(), |s| s.queries = queries);
+            let source = source(&consul.url(), |s| {
+                (s.queries, s.node_queries) = (queries, node_queries);
+            });
             let mut told = Told::listed(&source).await;
             told.until_quiet(QUIET).await;
             consul.inject(on_reads(Fault::new().header(header, value)));

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use consul_sync_consul::testing::{Endpoint, FakeConsul};
+use consul_sync_consul::testing::{Endpoint, FakeConsul, Instance};
 use consul_sync_core::Status;
 
 use super::{
-    catalog::{check, consul, fill, put, with_nodes},
+    catalog::{check, consul, fill, instance, put, with_nodes},
     support::{Told, source},
 };
 
@@ -54,12 +54,74 @@ async fn a_change_of_health_does_not_cost_a_look_at_every_service() {
     // A look at the index, one at the content, and the query that the service gets now, in another one's place. The
     // catalog in memory wakes both queries on checks; Consul wakes the one whose state it is about.
     assert_eq!(cost_of_a_check(5).await, (0, 3, 2));
+    // The nodes have all of the queries, or there are none.
+    assert_eq!(cost_of_a_check(3).await, (0, 2, 2));
     assert_eq!(cost_of_a_check(0).await, (0, 2, 2));
+}
+
+/// What was asked for a change of what is registered, of 20 services in a catalog of 3 nodes, beside the queries for the
+/// names and for checks: for services, for the list of nodes, and for nodes.
+async fn cost_of_an_instance(queries: usize, node_queries: usize) -> (u64, u64, u64) {
+    let consul = consul().await;
+    fill(&consul, 20);
+    let source = source(&consul.url(), |s| {
+        (s.queries, s.node_queries) = (queries, node_queries);
+        s.wait = LONG;
+    });
+    let mut told = Told::listed(&source).await;
+    told.until_quiet(Duration::from_secs(2)).await;
+    let requests = || {
+        [
+            Endpoint::ServiceHealth,
+            Endpoint::Nodes,
+            Endpoint::NodeServices,
+        ]
+        .map(|endpoint| consul.requests(endpoint))
+    };
+    let (before, held) = (requests(), consul.blocked());
+    consul
+        .put_instance(Instance {
+            port: 81,
+            ..instance("s7", 1)
+        })
+        .unwrap();
+    told.until(|told| told.services["s7"].instances[0].default_port() == Some(81))
+        .await;
+    told.until_quiet(Duration::from_secs(2)).await;
+    consul.until(|consul| consul.blocked() == held).await;
+    let after = requests();
+    (
+        after[0] - before[0],
+        after[1] - before[1],
+        after[2] - before[2],
+    )
+}
+
+#[tokio::test]
+async fn a_change_of_an_instance_costs_one_request_where_its_service_has_a_query() {
+    assert_eq!(cost_of_an_instance(20, 10).await, (1, 0, 0));
+}
+
+#[tokio::test]
+async fn the_query_of_a_node_tells_which_service_changed() {
+    // What it is, the query that the service gets now in another one's place, and the node's query anew.
+    assert_eq!(cost_of_an_instance(10, 3).await, (2, 0, 1));
+    // No place is left for a query of the service.
+    assert_eq!(cost_of_an_instance(3, 3).await, (1, 0, 1));
+}
+
+#[tokio::test]
+async fn with_more_nodes_than_queries_for_them_every_service_is_looked_at() {
+    // 15 looks, the content of what changed, and its query.
+    assert_eq!(cost_of_an_instance(5, 2).await, (17, 0, 0));
+    assert_eq!(cost_of_an_instance(5, 0).await, (17, 0, 0));
+    assert_eq!(cost_of_an_instance(0, 3).await, (21, 0, 0));
 }
 
 #[tokio::test]
 async fn nothing_is_asked_while_nothing_happens() {
-    for (queries, held) in [(20, 21), (5, 8)] {
+    // The list of names, and for those without a query two states of checks and the list of nodes.
+    for (queries, held) in [(20, 21), (10, 14), (5, 9), (0, 3)] {
         let consul = consul().await;
         fill(&consul, 20);
         let source = source(&consul.url(), |s| {
@@ -139,9 +201,9 @@ async fn fault_c13_the_number_of_connections_does_not_grow_with_services() {
     })
     .await;
     assert_eq!(told.errors, []);
-    // 8 services, the names, two states of checks, and the pool.
+    // 8 services and nodes, the names, the list of nodes, two states of checks, and the pool.
     assert!(
-        consul.connections() <= 8 + 3 + 6,
+        consul.connections() <= 8 + 4 + 6,
         "{} connections",
         consul.connections()
     );

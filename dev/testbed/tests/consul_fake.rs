@@ -15,6 +15,8 @@ mod cases;
 mod coverage;
 #[path = "support/difference.rs"]
 mod difference;
+#[path = "consul_fake/held.rs"]
+mod held;
 #[path = "consul_fake/locks.rs"]
 mod locks;
 #[path = "consul_fake/look.rs"]
@@ -142,6 +144,18 @@ async fn a_restart_without_data_agrees_with_1_21() -> Tested {
 #[tokio::test]
 async fn a_restart_without_data_agrees_with_1_22() -> Tested {
     reset::restarted(ConsulVersion::V1_22).await
+}
+
+// ---- queries that are held ----
+
+#[tokio::test]
+async fn held_queries_agree_with_1_21() -> Tested {
+    held::queries(ConsulVersion::V1_21).await
+}
+
+#[tokio::test]
+async fn held_queries_agree_with_1_22() -> Tested {
+    held::queries(ConsulVersion::V1_22).await
 }
 
 // ---- rights ----

@@ -35,6 +35,7 @@ macro_rules! on_each_version {
 on_each_version! {
     it_does_what_every_source_must => super::conformance::suite;
     every_change_is_told => super::changes::changes;
+    every_change_is_told_by_the_queries_of_nodes => super::changes::nodes;
     fault_c01_a_killed_server_takes_nothing_away => super::outages::killed;
     fault_c02_a_restored_snapshot_is_listed_anew => super::outages::restored;
     fault_c09_what_may_not_be_read_is_not_gone => super::outages::hidden;

@@ -199,6 +199,8 @@ pub(crate) static QUERIES: Setting<usize> = Setting::one("import-queries", "COUN
     .default("128")
     .help(
         Section::Import,
-        "Number of services that are each followed by a query of their own.\nEach takes a connection, of which Consul gives a \
-         client 200 (limits.http_max_conns_per_client). Services beyond these are looked at when something moved.",
+        "Number of services and nodes that are each followed by a query of their own.\nEach takes a connection, of which Consul \
+         gives a client 200 (limits.http_max_conns_per_client). With more services than that, half of the queries are for \
+         nodes, which tell what changed there; with more nodes than that half, the services without a query are looked at \
+         one by one whenever anything is registered.",
     );

@@ -2,6 +2,7 @@
 
 mod checks;
 mod names;
+mod nodes;
 mod services;
 
 use std::{
@@ -23,7 +24,7 @@ use crate::{
     block::{Cursor, News},
     source::{
         Inner,
-        ask::{Checks, Health, Id, Read},
+        ask::{Checks, Health, Id, NodeNames, NodeRead, Read},
     },
 };
 
@@ -59,7 +60,9 @@ pub(super) struct Following {
 enum Came {
     Names(usize, Reply<BTreeSet<Arc<str>>>),
     Checks(usize, usize, Reply<Checks>),
-    /// The serial tells the service from one that was there before.
+    NodeNames(usize, Reply<NodeNames>),
+    /// The serial tells the node, or the service, from one that was there before.
+    Node(usize, Arc<str>, u64, Reply<NodeRead>),
     Look(Id, u64, Result<Read<Health>, Error>),
     Health(Id, u64, Reply<Health>),
     /// A pause is over.
@@ -155,6 +158,10 @@ impl Following {
             Some(Ok(came)) => match came {
                 Came::Names(scope, reply) => self.take_names(scope, reply, cursors, items).await,
                 Came::Checks(scope, state, reply) => self.take_checks(scope, state, reply, items),
+                Came::NodeNames(scope, reply) => self.take_node_names(scope, reply, items),
+                Came::Node(scope, name, serial, reply) => {
+                    self.take_node(scope, &name, serial, reply, items)
+                }
                 Came::Look(id, serial, result) => self.take_look(&id, serial, result, items).await,
                 Came::Health(id, serial, reply) => {
                     self.take_health(&id, serial, reply, items).await
@@ -177,6 +184,12 @@ impl Following {
     /// Whether some service has no query of its own, so that its changes are noticed by others.
     fn has_unheld(&self) -> bool {
         self.services.len() > self.source.settings.queries
+    }
+
+    /// Whether there is a service of this name.
+    fn is_followed(&self, scope: usize, name: &Arc<str>) -> bool {
+        let name = Arc::clone(name);
+        self.services.contains_key(&Id { scope, name })
     }
 
     fn next_count(&mut self) -> u64 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::follow::Open;
+use super::{follow::Open, node::Nodes};
 use crate::{
     block::{Cursor, News, Query},
     source::ask::{Checks, STATES},
@@ -31,6 +31,9 @@ pub(super) struct List {
     /// Consul said that it has no access control, so that nothing can be hidden from us.
     pub(super) is_open: bool,
     pub(super) states: [State; STATES.len()],
+    pub(super) nodes: Nodes,
+    /// When a look at every service without a query of its own was last due.
+    pub(super) swept: Instant,
 }
 
 /// An answer, and when it came.
@@ -70,6 +73,8 @@ impl List {
                 open: None,
                 checks: None,
             }),
+            nodes: Nodes::new(),
+            swept: Instant::now(),
         }
     }
 

@@ -64,6 +64,7 @@ impl Store {
         let name = node.node.clone();
         self.put_node(folded(&name), Some(Arc::new(node)));
         self.touch(Table::Nodes, index);
+        self.touch(Table::NodeRecords, index);
         self.touch(Table::Node(folded(&name)), index);
         self.touch_services_of_node(&name, index);
         Ok(())
@@ -120,6 +121,7 @@ impl Store {
         self.end_sessions_of_node(index, name);
         self.put_node(folded(name), None);
         self.touch(Table::Nodes, index);
+        self.touch(Table::NodeRecords, index);
         self.forget(Table::Node(folded(name)));
         self.touch(Table::NodeExtinction, index);
     }

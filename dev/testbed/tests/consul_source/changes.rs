@@ -1,5 +1,7 @@
 //! Changes as others make them.
 
+use std::time::Duration;
+
 use consul_sync_core::Status;
 use consul_sync_testbed::{Client, Consul, ConsulVersion};
 use serde_json::{Value, json};
@@ -75,6 +77,55 @@ pub(crate) async fn changes(version: ConsulVersion) -> Tested {
         told.until(|told| told.services.is_empty()).await;
         assert_eq!((told.errors, told.listings), (vec![], 1));
     }
+    Ok(())
+}
+
+/// With a query for each node, which tells what changed of services without one.
+pub(crate) async fn nodes(version: ConsulVersion) -> Tested {
+    let consul = Consul::start(version).await?;
+    let client = consul.client();
+    for service in ["a", "b", "c", "d", "e", "f"] {
+        register(client, service, 1, "passing").await?;
+    }
+    let source = source(consul.url(), |s| {
+        (s.queries, s.node_queries) = (4, 4);
+        s.wait = Duration::from_secs(600);
+    });
+    let mut told = Told::listed(&source).await;
+    told.until_quiet(Duration::from_secs(1)).await;
+    let addresses = |told: &Told| -> Vec<String> {
+        let instances = told.services["b"].instances.iter();
+        instances.map(|i| i.address.to_string()).collect()
+    };
+    // One more, in place, and fewer.
+    register(client, "b", 2, "passing").await?;
+    told.until(|told| told.count("b") == Some(2)).await;
+    let instance = |node: &str, address: &str| {
+        json!({"Node": node, "SkipNodeUpdate": true,
+            "Service": {"ID": "b-2", "Service": "b", "Address": address, "Port": 80}})
+    };
+    put(client, "/v1/catalog/register", &instance("n1", "10.0.0.9")).await?;
+    told.until(|told| addresses(told) == ["10.0.0.1", "10.0.0.9"])
+        .await;
+    for id in ["b-1", "b-2"] {
+        let gone = json!({"Node": "n1", "ServiceID": id});
+        put(client, "/v1/catalog/deregister", &gone).await?;
+        let left = usize::from(id == "b-1");
+        told.until(|told| told.count("b").unwrap_or(0) == left)
+            .await;
+    }
+    // A node that is new, has another address, and goes.
+    let node = |address: &str| json!({"Node": "n2", "Address": address});
+    put(client, "/v1/catalog/register", &node("10.9.0.2")).await?;
+    put(client, "/v1/catalog/register", &instance("n2", "")).await?;
+    told.until(|told| told.count("b") == Some(1)).await;
+    put(client, "/v1/catalog/register", &node("10.9.0.3")).await?;
+    told.until(|told| addresses(told) == ["10.9.0.3"]).await;
+    register(client, "b", 1, "passing").await?;
+    told.until(|told| told.count("b") == Some(2)).await;
+    put(client, "/v1/catalog/deregister", &json!({"Node": "n2"})).await?;
+    told.until(|told| addresses(told) == ["10.0.0.1"]).await;
+    assert_eq!((told.errors, told.listings), (vec![], 1));
     Ok(())
 }
 

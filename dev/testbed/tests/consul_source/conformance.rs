@@ -47,11 +47,13 @@ impl Server for Consul {
 }
 
 pub(crate) async fn suite(version: ConsulVersion) -> Tested {
-    for queries in [128, 2] {
+    for (queries, node_queries) in [(128, 64), (2, 0), (2, 2)] {
         let mut worlds = Vec::new();
         for _ in 0..SERVERS {
             let consul = Consul::start(version).await?;
-            let source = source(consul.url(), |s| s.queries = queries);
+            let source = source(consul.url(), |s| {
+                (s.queries, s.node_queries) = (queries, node_queries);
+            });
             worlds.push(Behind::new(consul, source).await);
         }
         conformance::source_over(&mut worlds, 0..2).await;

@@ -19,6 +19,10 @@ impl Following {
     /// Asks for the checks of a scope, where a service there may need it.
     pub(super) fn ask_checks(&mut self, scope: usize) {
         if !self.has_unheld() {
+            // Nobody needs them.
+            for state in &mut self.lists[scope].states {
+                state.open = None;
+            }
             return;
         }
         for (at, name) in STATES.into_iter().enumerate() {

@@ -28,6 +28,7 @@ impl Following {
                 self.ask_names(scope, cursor.index());
             }
             self.ask_checks(scope);
+            self.ask_nodes(scope);
         }
     }
 
@@ -89,16 +90,23 @@ impl Following {
             self.let_go(scope);
         }
         self.resume(scope);
-        // What moved may be any of those without a query of their own, and at the end of the wait they are due anyway.
-        let is_due = step == Step::Moved || was_suspect || !(is_early || was_poked);
+        // What moved may be any of those without a query of their own, unless the nodes' queries tell it. Once in a wait
+        // they are due anyway.
+        let list = &self.lists[scope];
+        let is_untold = step == Step::Moved && !list.nodes.cover();
+        let is_over = step == Step::Same && !is_early && !was_poked;
+        let is_overdue = list.swept.elapsed() >= reply.wait.max(self.source.settings.wait);
+        // Where there is a query for each, those that have none yet get it after a look.
+        let is_due = is_untold || is_over || is_overdue || was_suspect || !self.has_unheld();
         if is_due {
+            self.lists[scope].swept = Instant::now();
             for id in self.unheld(|id, _| id.scope == scope) {
                 self.owe(&id);
             }
         }
         let news = match step {
-            _ if has_changed => News::Change,
-            // A service that has a query of its own moved: the next new name is not to wait for long.
+            _ if has_changed || self.lists[scope].owed > 0 => News::Change,
+            // What moved has a query of its own: the next new name is not to wait for long.
             Step::Moved => News::Echo,
             _ => News::None,
         };
@@ -188,6 +196,7 @@ impl Following {
             follow.stage = Stage::Idle;
             self.held -= 1;
         }
+        self.lists[scope].nodes.let_go();
     }
 
     /// The server answers: what failed is tried again, each after its own pause.

@@ -76,6 +76,13 @@ impl Following {
         }
     }
 
+    /// What a service is, is not known any more, whatever its index.
+    pub(super) fn distrust(&mut self, id: &Id) {
+        if let Some(follow) = self.services.get_mut(id) {
+            follow.is_doubtful = true;
+        }
+    }
+
     /// Looks at a service after a pause.
     pub(super) fn rest(&mut self, id: &Id, pause: Duration) {
         if let Some(follow) = self.services.get_mut(id) {
@@ -149,16 +156,11 @@ impl Following {
         if !is_readable(&id.name) {
             return;
         }
-        if self.held >= self.source.settings.queries {
+        if self.held >= self.places() {
             let changed = |id: &Id| self.services.get(id).map_or(0, |follow| follow.changed);
-            let held = self.services.iter().filter(|(_, follow)| follow.is_held());
-            let oldest = held.min_by_key(|(_, follow)| follow.changed);
-            match oldest.map(|(id, _)| id.clone()) {
+            match self.longest_unchanged() {
                 Some(oldest) if is_wanted && changed(&oldest) < changed(id) => {
-                    if let Some(follow) = self.services.get_mut(&oldest) {
-                        follow.stage = Stage::Idle;
-                        self.held -= 1;
-                    }
+                    self.take_query(&oldest);
                 }
                 _ => return,
             }
@@ -185,6 +187,35 @@ impl Following {
         if let Some(follow) = self.services.get_mut(id) {
             follow.stage = Stage::Held(ask);
             self.held += 1;
+        }
+    }
+
+    /// How many services may have a query of their own.
+    fn places(&self) -> usize {
+        let queries = self.source.settings.queries;
+        queries.saturating_sub(self.held_by_nodes())
+    }
+
+    /// The service with a query that did not change for longest.
+    fn longest_unchanged(&self) -> Option<Id> {
+        let held = self.services.iter().filter(|(_, follow)| follow.is_held());
+        let oldest = held.min_by_key(|(_, follow)| follow.changed);
+        oldest.map(|(id, _)| id.clone())
+    }
+
+    fn take_query(&mut self, id: &Id) {
+        if let Some(follow) = self.services.get_mut(id) {
+            follow.stage = Stage::Idle;
+            self.held -= 1;
+        }
+    }
+
+    /// Gives up queries until there are not too many.
+    pub(super) fn make_room(&mut self) {
+        while self.held > self.places()
+            && let Some(oldest) = self.longest_unchanged()
+        {
+            self.take_query(&oldest);
         }
     }
 

@@ -1,0 +1,247 @@
+//! Nodes, where there are few enough of them: what is registered on each, for services without a query of their own.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use super::{Came, Following, Reply};
+use crate::{
+    Error,
+    block::{News, Step},
+    source::{
+        ask::{NodeNames, NodeRead, is_readable},
+        watch::{
+            Item,
+            node::{Node, Nodes},
+        },
+    },
+};
+
+// --- queries ------------------------------------------------------------------------------------------
+
+impl Following {
+    /// How many nodes of a scope may have a query of their own.
+    fn most_nodes(&self) -> usize {
+        let settings = &self.source.settings;
+        settings.node_queries.min(settings.queries) / self.lists.len().max(1)
+    }
+
+    /// How many queries the nodes have.
+    pub(super) fn held_by_nodes(&self) -> usize {
+        self.lists.iter().map(|list| list.nodes.by_name.len()).sum()
+    }
+
+    /// Asks for the nodes of a scope and for each of them, where a service there may need it.
+    pub(super) fn ask_nodes(&mut self, scope: usize) {
+        if !self.has_unheld() || self.most_nodes() == 0 || !self.source.lists_names(scope) {
+            self.lists[scope].nodes = Nodes::new();
+            return;
+        }
+        if !self.is_listed {
+            return;
+        }
+        if self.lists[scope].nodes.open.is_none() {
+            self.ask_node_names(scope);
+        }
+        let nodes = &self.lists[scope].nodes.by_name;
+        let unasked = nodes.iter().filter(|(_, node)| node.open.is_none());
+        let unasked: Vec<Arc<str>> = unasked.map(|(name, _)| Arc::clone(name)).collect();
+        for name in unasked {
+            self.ask_node(scope, &name);
+        }
+    }
+
+    fn ask_node_names(&mut self, scope: usize) {
+        let (source, least) = (Arc::clone(&self.source), self.source.settings.wait);
+        let Nodes { cursor, query, .. } = &self.lists[scope].nodes;
+        let (index, wait) = (cursor.index(), query.wait(least));
+        let request = source.nodes_request(scope);
+        let open = query.send(&source.client, request, index, least);
+        let ask = self.ask(async move {
+            let reply = open.await;
+            let result = match reply.result {
+                Ok(answer) => source.read_nodes(answer, Some(index)).await,
+                Err(error) => Err(error),
+            };
+            let held = reply.held;
+            Came::NodeNames(scope, Reply { result, held, wait })
+        });
+        self.lists[scope].nodes.open = Some(ask);
+    }
+
+    fn ask_node(&mut self, scope: usize, name: &Arc<str>) {
+        let Some(node) = self.lists[scope].nodes.by_name.get(name) else {
+            return;
+        };
+        let (source, least) = (
+            Arc::clone(&self.source),
+            self.source.settings.service_wait(),
+        );
+        let (serial, index, wait) = (node.serial, node.cursor.index(), node.query.wait(least));
+        let request = source.node_request(scope, &node.name);
+        let open = node.query.send(&source.client, request, index, least);
+        let asked = Arc::clone(name);
+        let ask = self.ask(async move {
+            let reply = open.await;
+            let result = match reply.result {
+                Ok(answer) => source.read_node(answer, Some(index)).await,
+                Err(error) => Err(error),
+            };
+            let held = reply.held;
+            Came::Node(scope, asked, serial, Reply { result, held, wait })
+        });
+        if let Some(node) = self.lists[scope].nodes.by_name.get_mut(name) {
+            node.open = Some(ask);
+        }
+    }
+}
+
+// --- answers ------------------------------------------------------------------------------------------
+
+impl Following {
+    pub(super) fn take_node_names(
+        &mut self,
+        scope: usize,
+        reply: Reply<NodeNames>,
+        items: &mut VecDeque<Item>,
+    ) -> Result<(), Error> {
+        let nodes = &mut self.lists[scope].nodes;
+        nodes.open = None;
+        let read = match reply.result {
+            Ok(read) => read,
+            Err(error) => {
+                nodes.query.failed(&error);
+                nodes.is_complete = false;
+                self.lists[scope].poke();
+                return self.report(error, items);
+            }
+        };
+        let step = nodes.cursor.observe(read.index);
+        if let Step::Backwards { from } = step {
+            let call = self.source.client.about("GET", "/v1/catalog/nodes");
+            return Err(Error::went_backwards(call, from, read.index));
+        }
+        let Some(names) = read.content else {
+            let is_early = reply.held < reply.wait;
+            nodes
+                .query
+                .succeeded(read.parse, reply.held, News::None, is_early);
+            return Ok(());
+        };
+        let has_changed = !names.keys().eq(nodes.by_name.keys());
+        let news = if has_changed {
+            News::Change
+        } else {
+            News::None
+        };
+        nodes.query.succeeded(read.parse, reply.held, news, false);
+        let is_usable =
+            names.len() <= self.most_nodes() && names.values().all(|name| is_readable(name));
+        self.lists[scope].nodes.is_complete = is_usable;
+        if !is_usable {
+            self.lists[scope].nodes.by_name.clear();
+            return Ok(());
+        }
+        self.take_nodes(scope, names);
+        Ok(())
+    }
+
+    /// Follows the nodes that are new, and leaves those that are gone.
+    fn take_nodes(&mut self, scope: usize, names: NodeNames) {
+        let nodes = &self.lists[scope].nodes.by_name;
+        let gone = nodes.keys().filter(|name| !names.contains_key(*name));
+        let gone: Vec<Arc<str>> = gone.cloned().collect();
+        for name in gone {
+            let node = self.lists[scope].nodes.by_name.remove(&name);
+            if let Some(read) = node.and_then(|node| node.read) {
+                self.look_at_touched(scope, &name, Some(&read), &NodeRead::default());
+            }
+        }
+        for (name, spelled) in names {
+            if !self.lists[scope].nodes.by_name.contains_key(&name) {
+                let node = Node::new(self.next_count(), spelled);
+                self.lists[scope].nodes.by_name.insert(name, node);
+            }
+        }
+        self.make_room();
+    }
+
+    pub(super) fn take_node(
+        &mut self,
+        scope: usize,
+        name: &Arc<str>,
+        serial: u64,
+        reply: Reply<NodeRead>,
+        items: &mut VecDeque<Item>,
+    ) -> Result<(), Error> {
+        let node = self.lists[scope].nodes.by_name.get_mut(name);
+        let Some(node) = node.filter(|node| node.serial == serial) else {
+            return Ok(());
+        };
+        node.open = None;
+        node.is_troubled = reply.result.is_err();
+        let read = match reply.result {
+            Ok(read) => read,
+            Err(error) => {
+                node.query.failed(&error);
+                self.lists[scope].poke();
+                return self.report(error, items);
+            }
+        };
+        // Of a node that is gone Consul says when the last one went, which may be long ago.
+        let is_gone = read
+            .content
+            .as_ref()
+            .is_some_and(|read| read.node.is_none());
+        if !is_gone && let Step::Backwards { from } = node.cursor.observe(read.index) {
+            let call = self.source.client.about("GET", "/v1/catalog/node-services");
+            return Err(Error::went_backwards(call, from, read.index));
+        }
+        let Some(after) = read.content else {
+            let is_early = reply.held < reply.wait;
+            node.query
+                .succeeded(read.parse, reply.held, News::None, is_early);
+            return Ok(());
+        };
+        let before = node.read.take();
+        let news = self.look_at_touched(scope, name, before.as_ref(), &after);
+        if let Some(node) = self.lists[scope].nodes.by_name.get_mut(name) {
+            node.query.succeeded(read.parse, reply.held, news, false);
+            node.read = Some(after);
+        }
+        Ok(())
+    }
+
+    /// Looks at the services of which something changed on a node. Before it was read for the first time anything may
+    /// have: what is known of a service is then compared by its index.
+    fn look_at_touched(
+        &mut self,
+        scope: usize,
+        node: &Arc<str>,
+        before: Option<&NodeRead>,
+        after: &NodeRead,
+    ) -> News {
+        let nothing = NodeRead::default();
+        let touched = after.touched(before.unwrap_or(&nothing));
+        if touched.is_empty() && before.is_some() {
+            return News::None;
+        }
+        let touched: BTreeSet<&Arc<str>> = touched.into_iter().collect();
+        let is_followed = |name: &Arc<str>| self.is_followed(scope, name);
+        let is_ours = touched.iter().any(|name| is_followed(name));
+        let unheld = self.unheld(|id, follow| {
+            id.scope == scope
+                && (touched.contains(&id.name)
+                    || before.is_none() && follow.nodes.contains(node.as_ref()))
+        });
+        // Each is put before the others, so the first one comes last.
+        for id in unheld.iter().rev() {
+            if before.is_some() {
+                self.distrust(id);
+            }
+            self.look_again(id);
+        }
+        if is_ours { News::Change } else { News::Echo }
+    }
+}
