@@ -33,7 +33,7 @@ const BODY_LIMIT: usize = 1024;
 /// What the admin server answers from.
 #[derive(Debug)]
 pub(crate) struct Admin {
-    /// Whether the synchronising thread moves.
+    /// Whether the synchronising thread moves before there are engines, and after.
     pub(crate) heartbeat: Heartbeat,
     /// How far the process has come.
     pub(crate) stage: watch::Receiver<Stage>,
@@ -71,7 +71,7 @@ impl Admin {
 }
 
 async fn live(State(admin): Shared) -> impl IntoResponse {
-    probe::live(admin.heartbeat.age())
+    probe::live(&admin.stage.borrow(), &admin.heartbeat)
 }
 
 async fn ready(State(admin): Shared, RawQuery(query): RawQuery) -> impl IntoResponse {

@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A pulse that one thread gives and another one feels.
+/// A pulse that one thread gives and another one feels: of the process until its engines run, then of each of them, so that
+/// one that stands still is seen beside another one that moves.
 ///
 /// The admin server runs on a thread of its own, so that it can tell that the synchronising thread is stuck
 /// in place of being stuck with it.
@@ -44,6 +45,16 @@ impl Heartbeat {
         self.start
             .elapsed()
             .saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+    }
+
+    /// One that beat so long ago and not since.
+    #[cfg(test)]
+    pub(crate) fn of_age(age: Duration) -> Self {
+        let start = Instant::now().checked_sub(age);
+        Self {
+            start: start.expect("the clock of the machine is older"),
+            last: Arc::default(),
+        }
     }
 
     /// Beats for ever on the runtime it is called from.

@@ -25,6 +25,7 @@ pub(crate) struct Running<S, K> {
     driver: Driver<S, K>,
     election: Option<Election>,
     narrator: Arc<Narrator>,
+    heartbeat: Heartbeat,
 }
 
 impl<S: Source, K: Sink> Running<S, K> {
@@ -61,8 +62,10 @@ impl<S: Source, K: Sink> Running<S, K> {
             driver = driver.gate(election.gate());
         }
         let control = driver.control();
+        let heartbeat = Heartbeat::new();
         let engine = Engine {
             direction,
+            heartbeat: heartbeat.clone(),
             status: driver.status(),
             release: Arc::new(move |seen| control.release_brake(seen)),
             election: election.clone().map(|election| {
@@ -77,20 +80,21 @@ impl<S: Source, K: Sink> Running<S, K> {
             driver,
             election,
             narrator,
+            heartbeat,
         };
         (running, engine)
     }
 
     /// Runs until it is stopped and the batches under way are answered. The next one may lead when the last is.
-    pub(crate) async fn run(self, heartbeat: Heartbeat, stopped: impl Future<Output = ()>) {
+    pub(crate) async fn run(self, stopped: impl Future<Output = ()>) {
         let span = self.direction.span();
-        self.work(heartbeat, stopped).instrument(span).await;
+        self.work(stopped).instrument(span).await;
     }
 
-    async fn work(self, heartbeat: Heartbeat, stopped: impl Future<Output = ()>) {
+    async fn work(self, stopped: impl Future<Output = ()>) {
         info!(place = %self.place, "synchronising");
         // The narration ends with the driver, whose status it follows.
-        let telling = self.narrator.follow(self.driver.status(), heartbeat);
+        let telling = self.narrator.follow(self.driver.status(), self.heartbeat);
         let (writing, no_more_writes) = oneshot::channel::<()>();
         let driving = async {
             self.driver.run(stopped).await;

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use consul_sync_core::{ElectionState, ErrorKind, SyncStatus};
 use tokio::sync::watch;
 
-use crate::direction::Direction;
+use crate::{direction::Direction, heartbeat::Heartbeat};
 
 /// How far the process has come.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub(crate) enum Stage {
 pub(crate) struct Engine {
     /// Its direction.
     pub(crate) direction: Direction,
+    /// Beats while its loop moves.
+    pub(crate) heartbeat: Heartbeat,
     /// Its status.
     pub(crate) status: watch::Receiver<SyncStatus>,
     /// Lets as many of the deletes go that the brake holds as a person saw.

@@ -183,6 +183,7 @@ mod tests {
         };
         Engine {
             direction,
+            heartbeat: crate::heartbeat::Heartbeat::new(),
             status: watch::channel(status).1,
             release: Arc::new(move |seen| {
                 released.fetch_add(seen, Ordering::Relaxed);

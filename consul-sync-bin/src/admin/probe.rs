@@ -11,14 +11,29 @@ use crate::{
     stage::{Engine, Stage},
 };
 
-/// Whether the process is alive, from the age of its last heartbeat.
-pub(super) fn live(age: Duration) -> (StatusCode, String) {
-    if age <= Heartbeat::LIMIT {
-        (StatusCode::OK, "ok\n".to_owned())
-    } else {
-        let text = format!("the loop has not moved for {} s\n", age.as_secs());
-        (StatusCode::SERVICE_UNAVAILABLE, text)
+/// Whether the process is alive: each of its engines, or what waits for them.
+pub(super) fn live(stage: &Stage, process: &Heartbeat) -> (StatusCode, String) {
+    let engines = stage.engines();
+    let mut loops: Vec<(&str, Duration)> = engines
+        .iter()
+        .map(|engine| (engine.direction.as_str(), engine.heartbeat.age()))
+        .collect();
+    if loops.is_empty() {
+        loops.push(("the process", process.age()));
     }
+    loops.retain(|(_, age)| *age > Heartbeat::LIMIT);
+    if loops.is_empty() {
+        return (StatusCode::OK, "ok\n".to_owned());
+    }
+    let mut text = String::new();
+    for (whose, age) in loops {
+        let _ = writeln!(
+            text,
+            "the loop of {whose} has not moved for {} s",
+            age.as_secs()
+        );
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
 /// Whether the process does its work, and what it waits for if not.
@@ -149,6 +164,7 @@ mod tests {
     fn engine(direction: Direction, status: SyncStatus) -> Engine {
         Engine {
             direction,
+            heartbeat: Heartbeat::new(),
             status: watch::channel(status).1,
             release: Arc::new(|_| {}),
             election: None,
@@ -169,11 +185,42 @@ mod tests {
 
     #[test]
     fn alive_until_the_loop_stands_still_for_longer_than_the_limit() {
-        assert_eq!(live(Duration::ZERO).0, StatusCode::OK);
-        assert_eq!(live(Heartbeat::LIMIT).0, StatusCode::OK);
-        let (code, text) = live(Heartbeat::LIMIT + Duration::from_secs(5));
+        let starting = Stage::Starting {
+            waits_for: "cluster_identity",
+            error: None,
+        };
+        let late = Heartbeat::of_age(Heartbeat::LIMIT + Duration::from_secs(5));
+        for stage in [&starting, &Stage::Stopping] {
+            let slow = Heartbeat::of_age(Heartbeat::LIMIT / 2);
+            assert_eq!(live(stage, &slow), (StatusCode::OK, "ok\n".to_owned()));
+            let (code, text) = live(stage, &late);
+            assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(text, "the loop of the process has not moved for 35 s\n");
+        }
+    }
+
+    #[test]
+    fn each_direction_is_seen_alive_by_itself() {
+        let late = || Heartbeat::of_age(Heartbeat::LIMIT + Duration::from_secs(5));
+        let both = |to_consul: Heartbeat, to_k8s: Heartbeat| {
+            let beats = [(Direction::ToConsul, to_consul), (Direction::ToK8s, to_k8s)];
+            let engines = beats.map(|(direction, heartbeat)| Engine {
+                heartbeat,
+                ..engine(direction, SyncStatus::default())
+            });
+            Stage::Running(engines.into())
+        };
+        // While engines run nobody beats for the process.
+        let good = both(Heartbeat::new(), Heartbeat::new());
+        assert_eq!(live(&good, &late()).0, StatusCode::OK);
+        let (code, text) = live(&both(Heartbeat::new(), late()), &Heartbeat::new());
         assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(text, "the loop has not moved for 35 s\n");
+        assert_eq!(text, "the loop of to_k8s has not moved for 35 s\n");
+        let (_, text) = live(&both(late(), late()), &Heartbeat::new());
+        assert_eq!(
+            text,
+            "the loop of to_consul has not moved for 35 s\nthe loop of to_k8s has not moved for 35 s\n"
+        );
     }
 
     #[test]

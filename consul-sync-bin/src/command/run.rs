@@ -72,7 +72,7 @@ pub(super) async fn run(settings: Settings, level: LevelControl) -> Result<Exit,
     }
 
     let (stop, stopped) = watch::channel(false);
-    let work = work(&settings, &clients, &stage, heartbeat, &counters, stopped);
+    let work = work(&settings, &clients, &stage, &heartbeat, &counters, stopped);
     pin!(work);
     let signal = select! {
         ended = &mut work => return ended.and(Err("the engine ended by itself".to_owned())),
@@ -82,6 +82,7 @@ pub(super) async fn run(settings: Settings, level: LevelControl) -> Result<Exit,
         signal,
         "stopping after the batch under way; nothing is deregistered or deleted"
     );
+    heartbeat.beat();
     stage.send_replace(Stage::Stopping);
     // Fails only when nobody waits any more, and then the work is done.
     let _ = stop.send(true);
@@ -101,7 +102,7 @@ async fn work(
     settings: &Settings,
     clients: &Clients,
     stage: &watch::Sender<Stage>,
-    heartbeat: Heartbeat,
+    heartbeat: &Heartbeat,
     counters: &Counters,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), String> {
@@ -166,8 +167,8 @@ async fn work(
     let telling =
         telling.map(|teller| tokio::spawn(teller.run().instrument(Direction::ToK8s.span())));
     tokio::join!(
-        run_if_on(export, heartbeat.clone(), stopped.clone()),
-        run_if_on(import, heartbeat, stopped),
+        run_if_on(export, stopped.clone()),
+        run_if_on(import, stopped),
     );
     for task in [looking, telling].into_iter().flatten() {
         task.abort();
@@ -193,12 +194,11 @@ fn importing(
 
 async fn run_if_on<S: Source, K: Sink>(
     running: Option<Running<S, K>>,
-    heartbeat: Heartbeat,
     stopped: watch::Receiver<bool>,
 ) {
     if let Some(running) = running {
         // Large, and there are two of them in one task.
-        Box::pin(running.run(heartbeat, until_stopped(stopped))).await;
+        Box::pin(running.run(until_stopped(stopped))).await;
     }
 }
 

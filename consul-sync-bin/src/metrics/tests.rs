@@ -40,6 +40,7 @@ fn busy() -> SyncStatus {
 fn running(status: SyncStatus) -> watch::Receiver<Stage> {
     let engine = |direction, status| Engine {
         direction,
+        heartbeat: crate::heartbeat::Heartbeat::new(),
         status: watch::channel(status).1,
         release: Arc::new(|_| {}),
         election: None,
