@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use consul_sync_consul::{Scope, SourceSettings};
 use consul_sync_core::Owner;
-use consul_sync_k8s::Mode;
 
 use crate::args::{
     given::Given,
@@ -49,16 +48,6 @@ impl ImportSettings {
         check(given, &mut source, &parts);
         let mut sink = consul_sync_k8s::ImportSettings::new(nobody);
         sink.mode = given.one(&import::MODE);
-        if sink.mode == Mode::ExternalName {
-            let alias = "expected together with --k8s-mode endpoints or headless: an alias is always one of the datacenter \
-                         whose DNS is asked";
-            if !parts.datacenters.is_empty() {
-                given.refuse(&import::DATACENTERS, alias);
-            }
-            if !parts.peers.is_empty() {
-                given.refuse(&import::PEERS, alias);
-            }
-        }
         sink.mode_rules = given.many(&import::MODE_FOR);
         sink.mode_by_meta = given.one(&import::MODE_BY_META);
         sink.prefix = given.one(&import::SERVICE_PREFIX);

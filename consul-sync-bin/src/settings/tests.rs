@@ -231,16 +231,6 @@ fn what_does_not_go_together_in_an_import_is_named() {
             "--import-peers",
             "in full",
         ),
-        (
-            &[("import-peers", "east"), ("import-allow-names", "web")],
-            "--import-peers",
-            "--k8s-mode",
-        ),
-        (
-            &[("import-datacenters", "dc2")],
-            "--import-datacenters",
-            "--k8s-mode",
-        ),
     ] {
         let error = read(flags, &[]).unwrap_err();
         assert!(error.contains(name) && error.contains(words), "{error}");

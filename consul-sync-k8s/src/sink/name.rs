@@ -74,23 +74,46 @@ pub(crate) fn port_name(consul: &str) -> String {
     )
 }
 
-/// The name under which Consul's DNS answers for a service (fault N12: below its own domain and nowhere else).
+/// The name under which Consul's DNS answers for a service (fault N12: below its own domain and nowhere else). `place` is
+/// the part of Consul that it comes from, as the namespace of its key says it.
 ///
 /// # Errors
 /// When it has none: DNS takes labels only.
-pub(crate) fn external_name(consul: &str, domain: &str) -> Result<String, Rejection> {
+pub(crate) fn external_name(consul: &str, place: &str, domain: &str) -> Result<String, Rejection> {
     let name = consul.to_lowercase();
-    let host = format!("{name}.service.{domain}");
+    let host = format!("{name}.service{}.{domain}", within(place));
     if is_label(&name) && is_host(&host) {
         return Ok(host);
     }
+    let whose = if place.is_empty() {
+        format!("{consul:?}")
+    } else {
+        format!("{consul:?} of {place}")
+    };
     Err(Rejection::new(
         Reason::InvalidName,
         format!(
-            "{consul:?} has no name in DNS, so a Service of type ExternalName cannot stand for it; use mode endpoints \
-             or headless, or a name of letters, digits and '-'"
+            "{whose} has no name in DNS, so a Service of type ExternalName cannot stand for it; use mode endpoints \
+             or headless, or names of letters, digits and '-'"
         ),
     ))
+}
+
+/// The labels that say in Consul's DNS from which part of Consul a service is. A key says it in the same words, but for
+/// the namespace, which stands there alone. Consul without namespaces answers to no name that has one, and one that has
+/// them takes `default` for a name without; beside a partition it is named, as the documentation does.
+fn within(place: &str) -> String {
+    let place = place.to_lowercase();
+    let (namespace, rest) = place.split_once('.').unwrap_or((&place, ""));
+    let has_partition = rest.split('.').nth(1) == Some("ap");
+    let mut labels = String::new();
+    if !namespace.is_empty() && (namespace != "default" || has_partition) {
+        labels.extend([".", namespace, ".ns"]);
+    }
+    if !rest.is_empty() {
+        labels.extend([".", rest]);
+    }
+    labels
 }
 
 fn dashed(text: &str) -> String {
@@ -169,18 +192,39 @@ mod tests {
 
     #[test]
     fn fault_n12_a_host_is_below_the_domain_or_none() {
-        assert_eq!(
-            external_name("Web", "consul").unwrap(),
-            "web.service.consul"
-        );
-        assert_eq!(
-            external_name("9gag", "dc1.consul").unwrap(),
-            "9gag.service.dc1.consul"
-        );
+        for (name, domain, host) in [
+            ("Web", "consul", "web.service.consul"),
+            ("9gag", "dc1.consul", "9gag.service.dc1.consul"),
+        ] {
+            assert_eq!(external_name(name, "default", domain).unwrap(), host);
+        }
         for name in ["a_b", "evil.example", "a/b", "-x", "", &"x".repeat(64)] {
-            let rejection = external_name(name, "consul").unwrap_err();
+            let rejection = external_name(name, "", "consul").unwrap_err();
             assert_eq!(rejection.reason(), Reason::InvalidName, "{name}");
         }
+    }
+
+    #[test]
+    fn a_host_says_from_which_part_of_consul_the_service_is() {
+        for (place, host) in [
+            ("", "web.service.consul"),
+            ("default", "web.service.consul"),
+            ("Team", "web.service.team.ns.consul"),
+            ("default.east.ap", "web.service.default.ns.east.ap.consul"),
+            ("team.east.ap", "web.service.team.ns.east.ap.consul"),
+            ("default.dc2.dc", "web.service.dc2.dc.consul"),
+            ("team.dc2.dc", "web.service.team.ns.dc2.dc.consul"),
+            (
+                "team.east.ap.dc2.dc",
+                "web.service.team.ns.east.ap.dc2.dc.consul",
+            ),
+            ("default.ap.dc", "web.service.ap.dc.consul"),
+            ("default.other.peer", "web.service.other.peer.consul"),
+        ] {
+            assert_eq!(external_name("web", place, "consul").unwrap(), host);
+        }
+        let rejection = external_name("web", "my_team", "consul").unwrap_err();
+        assert!(rejection.to_string().contains("my_team"), "{rejection}");
     }
 
     #[test]

@@ -65,7 +65,8 @@ impl Placement {
             ));
         }
         if self.mode(service)? == Mode::ExternalName {
-            external_name(service.name.as_str(), &self.settings.domain)?;
+            let place = service.key.namespace();
+            external_name(service.name.as_str(), place, &self.settings.domain)?;
         }
         Slot::new(format!("{namespace}/{name}"))
             .map_err(|error| Rejection::new(Reason::InvalidName, error.to_string()))
@@ -169,7 +170,8 @@ impl Head<'_> {
             return Vec::new();
         };
         if mode == Mode::ExternalName {
-            let host = external_name(&consul, &settings.domain).map(Arc::from);
+            let place = self.service.key.namespace();
+            let host = external_name(&consul, place, &settings.domain).map(Arc::from);
             let content = host.map(|host| Content::ExternalName { consul, host });
             return content
                 .map(|content| self.manifest(service_id(), content))

@@ -11,7 +11,9 @@ use crate::{rights::Scope, settings::matches};
 /// How a service of Consul appears in the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// A Service of type ExternalName: an alias of the service's name in Consul's DNS. What the incumbent writes.
+    /// A Service of type ExternalName: an alias of the service's name in Consul's DNS, as the incumbent writes it. What the
+    /// namespace of a service's key says of where it comes from is part of that name: one of `team.dc2.dc` is
+    /// `web.service.team.ns.dc2.dc.consul`.
     #[default]
     ExternalName,
     /// A Service with an address of its own, and EndpointSlices with the addresses of the instances.

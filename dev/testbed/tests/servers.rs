@@ -346,9 +346,13 @@ async fn consul_answers_dns_for_what_is_registered() -> Result<()> {
             .await?
             .success()?;
         let expected: IpAddr = [10, 1, 2, 3].into();
+        for name in ["web.service.consul", "web.service.dc1.dc.consul"] {
+            assert_eq!(consul.resolve(name).await?, [expected], "{version} {name}");
+        }
+        // Without namespaces it knows no name that has one.
         assert_eq!(
-            consul.resolve("web.service.consul").await?,
-            [expected],
+            consul.resolve("web.service.default.ns.consul").await?,
+            [] as [IpAddr; 0],
             "{version}"
         );
         assert_eq!(

@@ -31,7 +31,7 @@ pub(crate) static MODE: Setting<Mode> = Setting::one("k8s-mode", "MODE", import:
     .help(
         Section::Import,
         "What a service of Consul becomes: external-name, endpoints or headless.\nexternal-name is an alias of its name in \
-         Consul's DNS, as the incumbent writes it: nothing is written when instances change, but the cluster's DNS must \
+         Consul's DNS, as the incumbent writes it, with the namespace, partition, datacenter or peer that was named to import from: nothing is written when instances change, but the cluster's DNS must \
          forward Consul's domain, and kube-proxy, Ingresses and Gateways have no use for it. endpoints is a Service with an \
          address of its own and EndpointSlices of the instances: kube-proxy, Ingresses and Gateways send traffic to those \
          that are passing, and Consul's DNS is not needed; the best choice where nothing depends on the alias. headless is \
