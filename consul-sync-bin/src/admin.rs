@@ -11,6 +11,7 @@
 //! | `PUT /log-level` | shows other log lines, the level in the body; from loopback only |
 
 mod control;
+mod incumbent;
 mod probe;
 mod serve;
 
@@ -25,6 +26,7 @@ use axum::{
 };
 use tokio::sync::watch;
 
+pub(crate) use self::incumbent::IncumbentMetrics;
 use crate::{heartbeat::Heartbeat, log::LevelControl, metrics::Metrics, stage::Stage};
 
 /// The largest body that any request may have.

@@ -62,6 +62,8 @@ pub(crate) enum Command {
         settings: Box<Settings>,
         /// What is nobody's as well.
         unowned: bool,
+        /// Only what this filter of Consul's selects.
+        only: Option<String>,
         /// Without asking.
         yes: bool,
         /// How long reading may take.
@@ -208,6 +210,11 @@ pub(crate) fn parse(
         "purge" => Command::Purge {
             settings,
             unowned: flag("unowned"),
+            only: matches
+                .try_get_one::<String>("only")
+                .ok()
+                .flatten()
+                .cloned(),
             yes: flag("yes"),
             timeout,
         },

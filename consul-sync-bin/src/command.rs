@@ -82,9 +82,18 @@ pub(crate) fn carry_out(asked: Asked) -> Exit {
         Command::Purge {
             settings,
             unowned,
+            only,
             yes,
             timeout,
-        } => wait_for(purge::purge(*settings, unowned, yes, timeout), login),
+        } => {
+            let options = purge::Options {
+                unowned,
+                only,
+                yes,
+                timeout,
+            };
+            wait_for(purge::purge(*settings, options), login)
+        }
     };
     done.unwrap_or_else(|message| {
         complain(&message);

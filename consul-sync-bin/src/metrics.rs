@@ -5,10 +5,11 @@
 //! Every label is from a closed set. No label holds a name, an id or a text of an error, so that the number of
 //! series does not depend on what users put into a cluster.
 
+mod incumbent;
 mod process;
 mod snapshot;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use consul_sync_core::{AdapterError, BatchReport, ErrorKind, Side};
 use prometheus_client::{
@@ -23,6 +24,7 @@ use prometheus_client::{
 };
 use tokio::sync::watch;
 
+pub(crate) use self::incumbent::{CONTENT_TYPE as INCUMBENT_CONTENT_TYPE, Incumbent};
 use self::{process::Process, snapshot::Snapshot};
 use crate::{direction::Direction, stage::Stage};
 
@@ -51,6 +53,8 @@ pub(crate) struct Counters {
     batches: Family<Labels<1>, Counter>,
     batch_seconds: Timings,
     lag_seconds: Timings,
+    /// The same as the incumbent counts it.
+    pub(crate) incumbent: Arc<Incumbent>,
 }
 
 // === impl Metrics ===
@@ -104,6 +108,7 @@ impl Counters {
             lag_seconds: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.001, 2.0, 17))
             }),
+            incumbent: Arc::default(),
         };
         for direction in directions {
             counters.begin((DIRECTION, direction.as_str()));
@@ -165,6 +170,11 @@ impl Counters {
             Unit::Seconds,
             self.lag_seconds.clone(),
         );
+    }
+
+    /// Counts an operation.
+    pub(crate) fn operation(&self, direction: Direction, verb: &str, outcome: &str) {
+        self.incumbent.operation(direction, verb, outcome);
     }
 
     /// Counts a batch.

@@ -120,6 +120,7 @@ impl Observer for Reporter {
     }
 
     fn operation(&self, slot: &Slot, id: &RecordId, verb: &'static str, outcome: &'static str) {
+        self.counters.operation(self.direction, verb, outcome);
         debug!(service = %slot, id = %id, verb, outcome, "operation");
     }
 

@@ -57,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) lease: Option<LeaseSettings>,
     /// Where the admin server listens; `None` when it is off.
     pub(crate) listen: Option<SocketAddr>,
+    /// Where and at which path metrics are served under the incumbent's names; `None` when they are not.
+    pub(crate) incumbent_metrics: Option<(SocketAddr, String)>,
     /// Log lines.
     pub(crate) log: LogSettings,
     /// Who is given the rights that `rbac` prints.
@@ -189,6 +191,7 @@ impl Settings {
             lock,
             lease,
             listen: given.one(&process::LISTEN).0,
+            incumbent_metrics: incumbent_metrics(given),
             log: LogSettings {
                 level: given
                     .optional(&process::LOG_LEVEL)
@@ -200,6 +203,11 @@ impl Settings {
                 .unwrap_or_default(),
         }
     }
+}
+
+fn incumbent_metrics(given: &mut Given) -> Option<(SocketAddr, String)> {
+    let path = given.one(&process::INCUMBENT_METRICS_PATH);
+    Some((given.one(&process::INCUMBENT_METRICS).0?, path))
 }
 
 fn directions(given: &mut Given) -> (bool, bool) {

@@ -35,6 +35,7 @@ mod registration;
 mod request;
 mod retry;
 mod rights;
+mod selection;
 mod sink;
 mod source;
 mod table;
@@ -56,6 +57,7 @@ pub use preflight::{preflight, preflight_lock, preflight_source};
 pub use registration::{
     Checks, KUBERNETES, OWNER_META, Ports, RegisteredCheck, Registration, SOURCE_META, Version,
 };
+pub use selection::selected;
 pub use sink::{ConsulSink, NodeName, SinkSettings};
 pub use source::{ConsulSource, NamePattern, Scope, SourceSettings};
 pub use tls::TlsSettings;

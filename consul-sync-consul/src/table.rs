@@ -114,7 +114,7 @@ impl Table {
 }
 
 /// The text of the slot of a name in an answer.
-fn slot_key(has_namespaces: bool, namespace: &str, name: &str) -> String {
+pub(crate) fn slot_key(has_namespaces: bool, namespace: &str, name: &str) -> String {
     let namespace = if namespace.is_empty() {
         "default"
     } else {

@@ -76,6 +76,12 @@ pub(super) fn command() -> clap::Command {
                          every Service and EndpointSlice that carries it in the namespaces that are written to. It lists them \
                          and asks. Stop run before, or it writes them again.",
                     )
+                    .arg(
+                        Arg::new("only")
+                            .long("only")
+                            .value_name("EXPRESSION")
+                            .help("Only registrations in Consul that this filter expression of Consul selects, as in 'Service == \"web\"'"),
+                    )
                     .arg(switch("unowned", "Also delete registrations that a synchroniser made and that carry nobody's mark"))
                     .arg(switch("yes", "Do not ask; needed where standard input is no terminal")),
             ),

@@ -96,38 +96,34 @@ pub(crate) fn translate(
         }
     }
     let given = Given(&values);
-    given.namespaces(&mut ours, &mut notes);
     given.consul_namespaces(&mut ours);
     given.addresses(&mut ours);
     given.token(&mut ours);
+    given.metrics(&mut ours)?;
     if let Some(kind) = given.text("node-port-sync-type") {
         ours.insert("node-ports", node_ports(kind)?.to_owned());
     }
     if given.is_on("log-json") {
         ours.insert("log-format", "json".to_owned());
     }
-    let is_purge = given.is_on("purge-k8s-services-from-node");
-    if given.text("filter").is_some() {
-        if is_purge {
-            let text = "-filter: everything that is ours is purged; a part of it cannot be";
-            return Err(Refused::Bad(text.to_owned()));
-        }
-        notes.push("-filter does nothing without -purge-k8s-services-from-node".to_owned());
-    }
-    let command: &[&str] = if is_purge {
-        &["purge", "--yes"]
+    let mut command = vec!["run".to_owned()];
+    if given.is_on("purge-k8s-services-from-node") {
+        // The incumbent removes what is on the node, whoever made it, and nothing in the cluster.
+        command = ["purge", "--yes", "--unowned"].map(str::to_owned).into();
+        command.extend(given.text("filter").map(|text| format!("--only={text}")));
+        ours.insert("to-consul", "true".to_owned());
+        ours.insert("to-k8s", "false".to_owned());
     } else {
-        &["run"]
-    };
+        if given.text("filter").is_some() {
+            notes.push("-filter does nothing without -purge-k8s-services-from-node".to_owned());
+        }
+        given.namespaces(&mut ours, &mut notes);
+    }
     let flags = ours
         .into_iter()
         .map(|(name, text)| format!("--{name}={text}"));
     Ok(Translated {
-        arguments: command
-            .iter()
-            .map(ToString::to_string)
-            .chain(flags)
-            .collect(),
+        arguments: command.into_iter().chain(flags).collect(),
         notes,
     })
 }
@@ -198,6 +194,21 @@ impl Given<'_> {
                 None => ours.insert("consul-addr", address.to_owned()),
             };
         }
+    }
+
+    /// At a port of their own, as those who scrape expect it.
+    fn metrics(&self, ours: &mut BTreeMap<&str, String>) -> Result<(), Refused> {
+        let port = self.text("metrics-port").unwrap_or("20300");
+        let is_good = port.parse().is_ok_and(|port: u16| port >= 1024);
+        if !is_good {
+            return Err(Refused::Bad(format!(
+                "-metrics-port={port}: expected a port from 1024 to 65535"
+            )));
+        }
+        if self.is_on("enable-metrics") {
+            ours.insert("incumbent-metrics", format!(":{port}"));
+        }
+        Ok(())
     }
 
     /// A login goes before a token that is there as well.

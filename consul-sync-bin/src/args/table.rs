@@ -108,6 +108,8 @@ pub(crate) static ALL: &[&Row] = &[
     &election::PREFIX.row,
     &process::CONFIG.row,
     &process::LISTEN.row,
+    &process::INCUMBENT_METRICS.row,
+    &process::INCUMBENT_METRICS_PATH.row,
     &process::LOG_LEVEL.row,
     &process::LOG_FORMAT.row,
     &process::TIMEOUT.row,

@@ -57,6 +57,16 @@ pub(crate) fn port(text: &str) -> Result<u16, String> {
         .ok_or_else(|| "expected a port from 1 to 65535".to_owned())
 }
 
+/// A path of a URL.
+pub(crate) fn url_path(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
+    if text.starts_with('/') && text.chars().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a path such as /metrics".to_owned())
+    }
+}
+
 /// A key and a value.
 pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

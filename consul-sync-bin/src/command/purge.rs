@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use consul_sync_core::{BatchReport, Owner, Sink};
+use consul_sync_consul::{ConsulSink, Registration};
+use consul_sync_core::{BatchReport, Owner, Plan, Sink};
 use tokio::sync::oneshot;
 
 use super::{print, within};
@@ -22,17 +23,13 @@ use crate::{
 ///
 /// # Errors
 /// What cannot be used, reached, read or asked.
-pub(super) async fn purge(
-    settings: Settings,
-    unowned: bool,
-    yes: bool,
-    timeout: Duration,
-) -> Result<Exit, String> {
-    let options = Options {
-        unowned,
-        yes,
-        timeout,
-    };
+pub(super) async fn purge(settings: Settings, options: Options) -> Result<Exit, String> {
+    let timeout = options.timeout;
+    if options.only.is_some() && settings.to_k8s {
+        return Err(
+            "--only is about what is registered in Consul; give --to-k8s=false with it".to_owned(),
+        );
+    }
     // With a name for the owner the cluster is not asked: it may be gone for good, which is a reason to purge Consul.
     let mut kubernetes = None;
     if settings.to_k8s || settings.owner.is_none() || settings.lease.is_some() {
@@ -52,33 +49,64 @@ pub(super) async fn purge(
         let election = wire::election(&settings, &owner, Direction::ToConsul, cluster)?;
         let consul = wire::consul(&settings)?;
         let target = wire::consul_target(&settings, &consul, &owner, false, election);
-        done &= options.purge(&target, &owner).await?;
+        let plan = options.plan(&target).await?;
+        let plan = options.narrow(&target.sink, plan).await?;
+        done &= options.purge(&target, &owner, plan).await?;
     }
     if let Some(client) = kubernetes.filter(|_| settings.to_k8s) {
         let election = wire::election(&settings, &owner, Direction::ToK8s, Some(&client))?;
         let target = wire::kubernetes_target(&settings, &client, &owner, election)?;
-        done &= options.purge(&target, &owner).await?;
+        let plan = options.plan(&target).await?;
+        done &= options.purge(&target, &owner, plan).await?;
     }
     Ok(if done { Exit::Done } else { Exit::Failed })
 }
 
 /// How it is purged.
-#[derive(Clone, Copy, Debug)]
-struct Options {
-    unowned: bool,
-    yes: bool,
-    timeout: Duration,
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    /// What is nobody's as well.
+    pub(super) unowned: bool,
+    /// Only what this filter of Consul's selects.
+    pub(super) only: Option<String>,
+    /// Without asking.
+    pub(super) yes: bool,
+    /// How long reading may take.
+    pub(super) timeout: Duration,
 }
 
 impl Options {
+    async fn plan<K: Sink>(&self, target: &Target<K>) -> Result<Plan<K::Record>, String> {
+        let plan = consul_sync_core::purge_plan(&target.sink, self.unowned);
+        within(self.timeout, plan).await
+    }
+
+    /// The part of the plan that the filter selects. What is deleted carries the version that was read before, so what
+    /// changes in between stays.
+    async fn narrow(
+        &self,
+        sink: &ConsulSink,
+        mut plan: Plan<Registration>,
+    ) -> Result<Plan<Registration>, String> {
+        if let Some(expression) = &self.only {
+            let selected = consul_sync_consul::selected(sink, expression);
+            let selected = within(self.timeout, selected)
+                .await
+                .map_err(|error| format!("--only: {error}"))?;
+            plan.ops
+                .retain(|op| selected.contains(&(op.slot.clone(), op.id().as_str().to_owned())));
+        }
+        Ok(plan)
+    }
+
     /// Purges one target, and answers whether nothing is left of what was found.
-    async fn purge<K: Sink>(self, target: &Target<K>, owner: &Owner) -> Result<bool, String> {
+    async fn purge<K: Sink>(
+        &self,
+        target: &Target<K>,
+        owner: &Owner,
+        plan: Plan<K::Record>,
+    ) -> Result<bool, String> {
         let sink = &target.sink;
-        let plan = within(
-            self.timeout,
-            consul_sync_core::purge_plan(sink, self.unowned),
-        )
-        .await?;
         let report = Report::new(&plan, owner.as_str(), target);
         print(&render_purge(&report));
         let count = plan.ops.len();

@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,7 +17,7 @@ use tokio::{
 use tracing::{Instrument, debug, info, warn};
 
 use crate::{
-    admin::Admin,
+    admin::{Admin, IncumbentMetrics},
     chain::Chain,
     direction::Direction,
     exit::Exit,
@@ -61,7 +62,7 @@ pub(super) async fn run(settings: Settings, level: LevelControl) -> Result<Exit,
         let address = listener.local_addr().unwrap_or(address);
         let admin = Admin {
             heartbeat: heartbeat.clone(),
-            stage: stage_seen,
+            stage: stage_seen.clone(),
             metrics,
             level: Some(level),
         };
@@ -69,6 +70,18 @@ pub(super) async fn run(settings: Settings, level: LevelControl) -> Result<Exit,
             .start(listener)
             .map_err(|error| format!("--listen {address}: {error}"))?;
         info!(%address, "admin server listens");
+    }
+
+    if let Some((address, path)) = &settings.incumbent_metrics {
+        let refused = |error| format!("--incumbent-metrics {address}: {error}");
+        let listener = bind(*address).map_err(refused)?;
+        let address = listener.local_addr().unwrap_or(*address);
+        let metrics = IncumbentMetrics {
+            counts: Arc::clone(&counters.incumbent),
+            stage: stage_seen,
+        };
+        metrics.start(listener, path).map_err(refused)?;
+        info!(%address, path, "metrics under the incumbent's names");
     }
 
     let (stop, stopped) = watch::channel(false);

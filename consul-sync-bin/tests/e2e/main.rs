@@ -17,6 +17,7 @@ mod crash;
 mod election;
 mod image;
 mod import;
+mod incumbent;
 mod lease;
 mod life;
 mod login;

@@ -41,9 +41,14 @@ pub(crate) struct Printed {
 impl Program {
     /// Starts it on these servers; it may not be ready yet.
     pub(crate) fn start(servers: &impl Reach, arguments: &[&str]) -> Self {
+        Self::start_as(servers, "run", arguments)
+    }
+
+    /// The same by another command that runs.
+    pub(crate) fn start_as(servers: &impl Reach, name: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let child = command(servers, "run")
+        let child = command(servers, name)
             .args(["--listen", "127.0.0.1:0", "--log-level", "debug"])
             .args(arguments)
             .stdout(Stdio::null())

@@ -124,26 +124,24 @@ pub(super) static FLAGS: &[Flag] = &[
         Missing("make the namespaces, with this policy, before: they are not made here yet"),
     ),
     // The process.
-    switch(
-        "enable-metrics",
-        Nothing("metrics are always served, at /metrics of -listen"),
-    ),
-    text(
-        "metrics-port",
-        Nothing("metrics are served at the port of -listen"),
-    ),
-    text("metrics-path", Nothing("metrics are served at /metrics")),
+    switch("enable-metrics", Joined(&["incumbent-metrics"])),
+    text("metrics-port", Joined(&["incumbent-metrics"])),
+    text("metrics-path", Setting("incumbent-metrics-path")),
     text(
         "prometheus-retention-time",
         Nothing("counters are kept as long as the process runs"),
     ),
     switch(
         "purge-k8s-services-from-node",
-        Alone("deletes what is registered, as consul-sync purge --yes, in place of running"),
+        Alone(
+            "deletes what is registered on the node, as consul-sync purge --yes --unowned, in place of running",
+        ),
     ),
     text(
         "filter",
-        Alone("does nothing without -purge-k8s-services-from-node"),
+        Alone(
+            "with -purge-k8s-services-from-node: only what the expression selects, as consul-sync purge --only",
+        ),
     ),
     text("listen", Setting("listen")),
     text("log-level", Setting("log-level")),

@@ -156,10 +156,20 @@ fn namespaces_of_consul_count_only_when_they_are_enabled() {
 }
 
 #[test]
-fn a_purge_is_a_purge() {
+fn a_purge_is_a_purge_of_the_node_or_of_what_a_filter_selects_there() {
     let ours = of(&["-purge-k8s-services-from-node", "-allow-k8s-namespace=*"]);
-    assert_eq!(ours.arguments[..2], ["purge", "--yes"]);
-    assert!(refusal(&["-purge-k8s-services-from-node", "-filter=x"]).starts_with("-filter"));
+    assert_eq!(ours.arguments[..3], ["purge", "--yes", "--unowned"]);
+    assert!(
+        has(&ours, "--to-k8s=false") && ours.notes.is_empty(),
+        "{ours:?}"
+    );
+    let part = of(&[
+        "-purge-k8s-services-from-node",
+        "-filter=Service == \"a,b\"",
+    ]);
+    assert!(has(&part, "--only=Service == \"a,b\""), "{part:?}");
+    let idle = of(&["-filter=x", "-allow-k8s-namespace=*"]);
+    assert!(idle.notes[0].starts_with("-filter"), "{idle:?}");
 }
 
 #[test]
@@ -199,5 +209,20 @@ fn help_names_every_flag() {
             "{}",
             flag.name
         );
+    }
+}
+
+#[test]
+fn metrics_have_their_port_and_path_once_they_are_enabled() {
+    let ours = of(&["-enable-metrics", "-metrics-path=/prom"]);
+    assert!(has(&ours, "--incumbent-metrics=:20300"), "{ours:?}");
+    assert!(has(&ours, "--incumbent-metrics-path=/prom"), "{ours:?}");
+    let other = of(&["-enable-metrics=true", "-metrics-port=9999"]);
+    assert!(has(&other, "--incumbent-metrics=:9999"), "{other:?}");
+    let off = of(&["-metrics-port=9999"]);
+    assert!(!has(&off, "--incumbent-metrics=:9999"), "{off:?}");
+    for port in ["80", "70000", "x"] {
+        let refused = refusal(&[&format!("-metrics-port={port}")]);
+        assert!(refused.starts_with("-metrics-port="), "{refused}");
     }
 }

@@ -25,6 +25,20 @@ pub(crate) static LISTEN: Setting<Listen> = Setting::one("listen", "ADDRESS", va
      /metrics to everybody, and POST /brake/release and PUT /log-level to loopback.",
 );
 
+pub(crate) static INCUMBENT_METRICS: Setting<Listen> =
+    Setting::one("incumbent-metrics", "ADDRESS", value::listen)
+        .default("off")
+        .help(
+            Section::Process,
+            "Address at which metrics are served under the incumbent's names: HOST:PORT, :PORT, or off.\nFor dashboards and alerts \
+             that were made for it; they have no labels. Our own are at /metrics of --listen.",
+        );
+
+pub(crate) static INCUMBENT_METRICS_PATH: Setting<String> =
+    Setting::one("incumbent-metrics-path", "PATH", value::url_path)
+        .default("/metrics")
+        .help(Section::Process, "Path of those metrics.");
+
 pub(crate) static LOG_LEVEL: Setting<Level> = Setting::one("log-level", "LEVEL", Level::new)
     .default_note("info for run, warn for the other commands")
     .help(
