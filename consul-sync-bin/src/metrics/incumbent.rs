@@ -130,6 +130,7 @@ mod tests {
             status: watch::channel(status).1,
             release: Arc::new(|_| {}),
             election: None,
+            heartbeat: crate::heartbeat::Heartbeat::new(),
         }])
     }
 
