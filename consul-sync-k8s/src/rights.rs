@@ -108,7 +108,7 @@ impl Scope {
         }
     }
 
-    fn namespaces(&self) -> Vec<Option<Arc<str>>> {
+    pub(crate) fn namespaces(&self) -> Vec<Option<Arc<str>>> {
         match self {
             Self::Everywhere => vec![None],
             Self::Namespaces(names) => names.iter().map(|name| Some(Arc::clone(name))).collect(),

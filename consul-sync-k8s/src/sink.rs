@@ -20,6 +20,7 @@ mod address;
 mod apply;
 mod gate;
 mod journal;
+mod leftover;
 mod manifest;
 mod name;
 mod place;
@@ -35,7 +36,7 @@ mod write;
 use std::{
     collections::HashSet,
     fmt,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicBool},
 };
 
 use async_trait::async_trait;
@@ -83,6 +84,8 @@ pub(crate) struct Inner {
     watching: Arc<WatchSettings>,
     gate: Gate,
     journals: Mutex<Vec<Weak<Journal>>>,
+    /// Whether slices are watched, and read with the rest of a slot.
+    slices: AtomicBool,
     /// UIDs of Services that were told that they stand in the way.
     told: Mutex<HashSet<Arc<str>>>,
 }
@@ -109,6 +112,7 @@ impl KubeSink {
         Self {
             inner: Arc::new(Inner {
                 client,
+                slices: AtomicBool::new(placement.settings.writes_slices()),
                 placement,
                 watching,
                 gate,

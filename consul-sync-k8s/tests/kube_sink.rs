@@ -14,12 +14,14 @@ mod round;
 #[path = "kube_sink/stream.rs"]
 mod stream;
 
+use std::time::Duration;
+
 use consul_sync_core::{
-    Event, Settings, Sink, Source,
+    Event, Owner, Settings, Sink, Source,
     testing::{conformance, service},
 };
 use consul_sync_k8s::{
-    ExportSettings, ImportSettings, KubeSource, Mode, Rights, Verb, testing::FakeCluster,
+    ExportSettings, ImportSettings, KubeSink, KubeSource, Mode, Rights, Verb, testing::FakeCluster,
 };
 use futures::StreamExt;
 use serde_json::json;
@@ -98,6 +100,60 @@ async fn a_service_appears_changes_its_mode_and_goes() {
     round.list([]);
     round.pump().await;
     assert!(cluster.list("services").is_empty() && cluster.list("endpointslices").is_empty());
+}
+
+/// Settings with which no service has slices.
+fn aliases() -> ImportSettings {
+    let mut aliases = settings(Mode::ExternalName);
+    aliases.mode_by_meta = false;
+    aliases
+}
+
+async fn round_of(cluster: &FakeCluster, settings: ImportSettings) -> Round {
+    let sink = KubeSink::new(cluster.client(), settings).expect("the settings are good");
+    Round::over(sink, Duration::from_secs(5)).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_mode_left_goes_where_no_service_has_slices_any_more() {
+    let cluster = FakeCluster::new();
+    let services = [
+        service("/web", ["10.0.0.1", "2001:db8::1"]),
+        service("/db", ["10.0.0.2"]),
+    ];
+    let mut round = Round::new(&cluster, Mode::Endpoints).await;
+    round.list(services.clone());
+    round.pump().await;
+    let mut others = settings(Mode::Endpoints);
+    others.owner = Owner::new("others").unwrap();
+    let mut other = round_of(&cluster, others).await;
+    other.list([service("/their", ["10.0.0.3"])]);
+    other.pump().await;
+    assert_eq!(cluster.list("endpointslices").len(), 4);
+    // Slices whose Service is an alias already, and such whose service is gone.
+    for number in 0..2 {
+        let mut round = round_of(&cluster, aliases()).await;
+        round.list(services.iter().take(1).cloned());
+        round.pump().await;
+        assert_eq!(round.pump().await, 0, "nothing is left to do");
+        assert_eq!(cluster.list("services").len(), 2, "round {number}");
+        let left = cluster.list("endpointslices");
+        assert_eq!(left.len(), 1, "round {number}");
+        let labels = &left[0]["metadata"]["labels"];
+        assert_eq!(labels["kubernetes.io/service-name"], "their");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_right_to_list_slices_aliases_are_written() {
+    let cluster = FakeCluster::new();
+    cluster.deny(Verb::List, "endpointslices");
+    let mut round = round_of(&cluster, aliases()).await;
+    round.list([service("/web", ["10.0.0.1"])]);
+    assert_eq!(round.pump().await, 1);
+    assert_eq!(round.errors, [""; 0]);
+    assert_eq!(cluster.list("services").len(), 1);
+    assert_eq!(cluster.open_watches(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,8 +265,7 @@ async fn a_stream_begins_with_a_listing_and_dropping_it_ends_every_watch() {
 
 #[test]
 fn one_namespace_needs_a_role_and_mirrored_ones_a_cluster_role() {
-    let mut all: ImportSettings = settings(Mode::ExternalName);
-    all.mode_by_meta = false;
+    let mut all = aliases();
     all.events = false;
     let words = |settings: &ImportSettings| -> Vec<String> {
         Rights::to_import(settings, false)

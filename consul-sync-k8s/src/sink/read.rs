@@ -1,6 +1,6 @@
 //! What slots hold now, asked of the API server itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use consul_sync_core::{Held, HeldRecord, Record, SinkError, Slot};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -42,7 +42,7 @@ impl Inner {
         let service = answer(asked, services.get_opt(name)).await?;
         let service = service.map(|service| Manifest::of_service(&service, owner));
         let mut records: Vec<HeldRecord<Manifest>> = service.into_iter().collect();
-        if self.placement.settings.writes_slices() {
+        if self.slices.load(Ordering::Relaxed) {
             let slices: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
             let selector = format!(
                 "{SERVICE_NAME}={name},{}={}",

@@ -7,7 +7,11 @@
 //! | an object changed | its slot, whole, as soon as the watches have shown every write to it |
 //! | a report | the report |
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use consul_sync_core::{AdapterError, Event, Held, Slot, WatchStream};
 use futures::{
@@ -55,10 +59,29 @@ enum Phase {
     Live,
 }
 
-/// The stream of a sink.
+/// The stream of a sink, from when it is known which kinds there are.
 pub(super) fn stream(sink: Arc<Inner>) -> WatchStream<Manifest> {
-    let settings = &sink.placement.settings;
-    let scope = settings.scope();
+    stream::once(async move {
+        match sink.has_slices().await {
+            Ok(has_slices) => {
+                sink.slices.store(has_slices, Ordering::Relaxed);
+                following(sink, has_slices)
+            }
+            Err(error) => {
+                let again = stream::once(async {
+                    sleep(PAUSE).await;
+                    stream(sink)
+                });
+                stream::iter([Err(error)]).chain(again.flatten()).boxed()
+            }
+        }
+    })
+    .flatten()
+    .boxed()
+}
+
+fn following(sink: Arc<Inner>, has_slices: bool) -> WatchStream<Manifest> {
+    let scope = sink.placement.settings.scope();
     let mut updates: SelectAll<Updates> = SelectAll::new();
     updates.push(
         watch::<ServiceBody>(&sink.client, &scope, None, &sink.watching)
@@ -66,7 +89,7 @@ pub(super) fn stream(sink: Arc<Inner>) -> WatchStream<Manifest> {
             .boxed(),
     );
     let ours: Arc<str> = format!("{}={}", mark::MANAGED_BY, mark::MANAGER).into();
-    if settings.writes_slices() {
+    if has_slices {
         updates.push(
             watch::<EndpointSliceBody>(&sink.client, &scope, Some(&ours), &sink.watching)
                 .map(|step| step.map(Update::from))
@@ -77,7 +100,7 @@ pub(super) fn stream(sink: Arc<Inner>) -> WatchStream<Manifest> {
         journal: sink.journal(),
         table: Table::new(Arc::clone(&sink.placement.owner)),
         services_complete: false,
-        slices_complete: !settings.writes_slices(),
+        slices_complete: !has_slices,
         phase: Phase::Listing,
         dirty: BTreeSet::new(),
         is_troubled: false,

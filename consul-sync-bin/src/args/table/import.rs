@@ -49,7 +49,8 @@ pub(crate) static MODE_FOR: Setting<ModeRule> = Setting::many("k8s-mode-for", "P
 pub(crate) static MODE_BY_META: Setting<bool> = Setting::switch("k8s-mode-by-meta", true).help(
     Section::Import,
     "Whether a service may choose its mode by its meta kubernetes-mode.\nWithout it, and with no other mode than \
-     external-name, no right to EndpointSlices is needed.",
+     external-name, no right to EndpointSlices is needed. With the rights to list, watch and delete them, those that another \
+     mode left are removed.",
 );
 
 pub(crate) static MIRROR_NAMESPACES: Setting<bool> = Setting::switch("k8s-mirror-namespaces", false).help(
