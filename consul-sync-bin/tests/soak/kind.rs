@@ -156,6 +156,7 @@ async fn consul_wiped(scene: &Scene<'_>, rng: &mut Rng) -> u64 {
         expectation.forgets(&BTreeSet::new());
         expectation.foreign_lost();
     });
+    let imports = scene.suspend_imports().await;
     scene.consul.wipe().unwrap();
     pause(rng, 300).await;
     scene.consul.start_again().unwrap();
@@ -168,6 +169,9 @@ async fn consul_wiped(scene: &Scene<'_>, rng: &mut Rng) -> u64 {
         expectation.foreign(&FOREIGN, &node, &other_node);
         expectation.recovers();
     });
+    if let Some(imports) = imports {
+        imports.register_again().await;
+    }
     1
 }
 
@@ -181,6 +185,7 @@ async fn consul_restored(scene: &Scene<'_>, rng: &mut Rng) -> u64 {
     pause(rng, 200).await;
     // Nothing changes in the cluster meanwhile, so that what is kept stays what it is.
     let _world = scene.world.lock().await;
+    let imports = scene.suspend_imports().await;
     scene
         .observer
         .expect(|expectation| expectation.forgets(&kept));
@@ -192,6 +197,9 @@ async fn consul_restored(scene: &Scene<'_>, rng: &mut Rng) -> u64 {
         faults += 1;
     }
     scene.observer.expect(Expectation::recovers);
+    if let Some(imports) = imports {
+        imports.register_again().await;
+    }
     faults
 }
 

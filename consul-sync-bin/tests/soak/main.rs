@@ -14,6 +14,7 @@
 )]
 
 mod expectation;
+mod imports;
 mod kind;
 #[path = "../support/objects.rs"]
 mod objects;

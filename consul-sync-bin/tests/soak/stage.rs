@@ -85,7 +85,7 @@ impl Stage {
             kubeconfig: api.kubeconfig().to_owned(),
             consul: String::new(),
         };
-        let printed = run(&access, &["rbac", "--consul-policy"]).await;
+        let printed = run(&access, &["rbac", "--consul-policy", "--to-k8s"]).await;
         assert_eq!(printed.code, Some(0), "{printed:?}");
         let stage = Self {
             api,

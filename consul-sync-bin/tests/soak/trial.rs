@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use consul_sync_testbed::{Consul, Proxy, Rng};
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
     time::{Instant, sleep},
 };
 
 use crate::{
     expectation::{Expectation, Place},
+    imports::{IMPORT, Imports},
     kind::Kind,
     observer::{NODE, Observer, nodes},
     program::{Program, run},
@@ -18,6 +19,9 @@ use crate::{
     world::World,
 };
 
+/// Of so many trials the program runs both directions in one.
+const BOTH: u64 = 4;
+
 /// What a trial is played with, beside the program.
 #[derive(Debug)]
 pub(crate) struct Scene<'a> {
@@ -25,6 +29,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) consul: &'a Consul,
     pub(crate) observer: Observer,
     pub(crate) world: Mutex<World>,
+    /// What is imported, where the program runs both directions.
+    pub(crate) imports: Option<Mutex<Imports>>,
     /// Between the program and Consul, where that is what a trial is about.
     pub(crate) consul_link: Option<Proxy>,
     /// Between the program and the API server.
@@ -78,7 +84,12 @@ pub(crate) async fn play(kind: Kind, seed: u64, stage: &Stage) -> Outcome {
     stage.empty(consul).await;
     stage.plant(consul).await;
 
-    let scene = Scene::set(kind, stage, consul, world).await;
+    let mut scene = Scene::set(kind, stage, consul, world).await;
+    if seed.is_multiple_of(BOTH) {
+        let (kubernetes, rng) = (stage.api.client(), Rng::new(rng.draw()));
+        let imports = Imports::create(kubernetes, consul.client(), rng).await;
+        scene.imports = Some(Mutex::new(imports));
+    }
     let mut lives = Lives(vec![]);
     lives.begin(&scene);
     lives.now().until_ready().await;
@@ -103,9 +114,15 @@ pub(crate) async fn play(kind: Kind, seed: u64, stage: &Stage) -> Outcome {
     let converged = healed.elapsed();
     scene.until_rest(lives.now()).await;
     scene.observer.check();
+    let mut polls = scene.observer.polls();
+    if let Some(imports) = &scene.imports {
+        let imports = imports.lock().await;
+        imports.check();
+        polls += imports.looks();
+    }
     Outcome {
         faults,
-        polls: scene.observer.polls(),
+        polls,
         converged,
         forgotten: lives.logged("version was forgotten"),
     }
@@ -139,6 +156,7 @@ impl<'a> Scene<'a> {
         Self {
             observer: Observer::start(consul.client(), expectation),
             world: Mutex::new(world),
+            imports: None,
             stage,
             consul,
             consul_link,
@@ -147,9 +165,17 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Something happens in the cluster.
+    /// Something happens in the cluster, and in Consul.
     pub(crate) async fn change(&self) {
         self.world.lock().await.change(&self.observer).await;
+        if let Some(imports) = &self.imports {
+            imports.lock().await.change().await;
+        }
+    }
+
+    /// What the program is told beside its servers.
+    fn arguments(&self) -> &'static [&'static str] {
+        if self.imports.is_some() { &IMPORT } else { &[] }
     }
 
     /// Waits until Consul has what the cluster has.
@@ -163,34 +189,50 @@ impl<'a> Scene<'a> {
             *seen == wanted
         })
         .await;
+        if let Some(imports) = &self.imports {
+            imports.lock().await.until_equal().await;
+        }
     }
 
     /// Waits until nothing is left to do, and sees that nothing is done.
     async fn until_rest(&self, program: &Program) {
-        let metrics = async || {
-            let pending = program.metric("consul_sync_pending_slots").await;
-            (
-                pending,
-                program.metric("consul_sync_in_flight_operations").await,
-            )
+        let directions: &[&str] = match self.imports {
+            Some(_) => &["to_consul", "to_k8s"],
+            None => &["to_consul"],
         };
         let none = Some("0".to_owned());
-        until("nothing to do", metrics, |(pending, in_flight)| {
-            *pending == none && *in_flight == none
-        })
-        .await;
+        for direction in directions {
+            let metrics = async || {
+                let metric = async |series| program.metric_of(direction, series).await;
+                let pending = metric("consul_sync_pending_slots").await;
+                (pending, metric("consul_sync_in_flight_operations").await)
+            };
+            until("nothing to do", metrics, |(pending, in_flight)| {
+                *pending == none && *in_flight == none
+            })
+            .await;
+        }
         let writes = async || {
-            (
-                self.indexes().await,
-                program.metric("consul_sync_batches_total").await,
-            )
+            let mut batches = vec![];
+            for direction in directions {
+                batches.push(
+                    program
+                        .metric_of(direction, "consul_sync_batches_total")
+                        .await,
+                );
+            }
+            let versions = match &self.imports {
+                Some(imports) => imports.lock().await.versions().await,
+                None => vec![],
+            };
+            (self.indexes().await, versions, batches)
         };
         let before = writes().await;
         let direct = Access {
             kubeconfig: self.stage.api.kubeconfig().to_owned(),
             consul: self.consul.url().to_owned(),
         };
-        let plan = run(&direct, &["plan"]).await;
+        let plan = run(&direct, &[&["plan"], self.arguments()].concat()).await;
         assert_eq!(
             plan.code,
             Some(0),
@@ -223,6 +265,13 @@ impl<'a> Scene<'a> {
         ]
     }
 
+    /// Consul forgets what is imported, and nothing more happens to it until this is dropped.
+    pub(crate) async fn suspend_imports(&self) -> Option<MutexGuard<'_, Imports>> {
+        let imports = self.imports.as_ref()?.lock().await;
+        imports.suspend();
+        Some(imports)
+    }
+
     /// Everything of ours that must be there now.
     pub(crate) fn must(&self) -> BTreeSet<Place> {
         self.observer
@@ -233,7 +282,8 @@ impl<'a> Scene<'a> {
 impl Lives {
     /// A life begins.
     pub(crate) fn begin(&mut self, scene: &Scene<'_>) {
-        self.0.push(Program::start(&scene.access, &[]));
+        self.0
+            .push(Program::start(&scene.access, scene.arguments()));
     }
 
     /// The present life.
