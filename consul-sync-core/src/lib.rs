@@ -30,7 +30,7 @@ pub use error::{AdapterError, ErrorKind, SinkError, SourceError};
 pub use event::Event;
 pub use finding::Finding;
 pub use layout::{Cost, Layout, Placed, Record};
-pub use meta::Meta;
+pub use meta::{Meta, MetaForm, MetaForms};
 pub use observer::{BatchReport, Observer, Side, Silent};
 pub use op::{Action, Deletion, Op};
 pub use plan::{FieldChange, Plan, Summary};

@@ -1,8 +1,8 @@
 //! Strings that repeat a hundred thousand times, held once.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, hash::Hash, sync::Arc};
 
-use consul_sync_core::Meta;
+use consul_sync_core::{Check, Meta, MetaForms};
 
 /// Fewer strings than this are never swept.
 const FLOOR: usize = 4096;
@@ -15,8 +15,12 @@ const FLOOR: usize = 4096;
 pub(crate) struct Strings {
     known: HashSet<Arc<str>>,
     sweep_at: usize,
-    /// Sets of pairs that endpoints have in common.
+    /// Sets of pairs, and lists of tags, that services have in common.
     metas: HashSet<Meta>,
+    tags: HashSet<Arc<[Arc<str>]>>,
+    checks: HashSet<Arc<Check>>,
+    /// What endpoints of one node have in common.
+    pub(crate) forms: MetaForms,
 }
 
 /// The fixed texts of a registration, as shared strings.
@@ -43,6 +47,9 @@ impl Default for Strings {
             known: HashSet::new(),
             sweep_at: FLOOR,
             metas: HashSet::new(),
+            tags: HashSet::new(),
+            checks: HashSet::new(),
+            forms: MetaForms::default(),
         }
     }
 }
@@ -64,16 +71,19 @@ impl Strings {
         self.add(Arc::clone(text))
     }
 
-    /// The one shared form of a set of pairs. There is one for each node, so the few thousand last ones are enough.
+    /// The one shared form of a set of pairs.
     pub(crate) fn share_meta(&mut self, meta: Meta) -> Meta {
-        if let Some(known) = self.metas.get(&meta) {
-            return known.clone();
-        }
-        if self.metas.len() >= FLOOR {
-            self.metas.clear();
-        }
-        self.metas.insert(meta.clone());
-        meta
+        one_of(&mut self.metas, meta)
+    }
+
+    /// The one shared form of a list of tags.
+    pub(crate) fn share_tags(&mut self, tags: Arc<[Arc<str>]>) -> Arc<[Arc<str>]> {
+        one_of(&mut self.tags, tags)
+    }
+
+    /// The one shared form of a check.
+    pub(crate) fn share_check(&mut self, check: Check) -> Arc<Check> {
+        one_of(&mut self.checks, Arc::new(check))
     }
 
     fn add(&mut self, text: Arc<str>) -> Arc<str> {
@@ -85,6 +95,18 @@ impl Strings {
         self.known.insert(Arc::clone(&text));
         text
     }
+}
+
+/// The one copy of what few have each and many have in common, so that the few thousand last ones are enough.
+fn one_of<T: Clone + Eq + Hash>(known: &mut HashSet<T>, value: T) -> T {
+    if let Some(known) = known.get(&value) {
+        return known.clone();
+    }
+    if known.len() >= FLOOR {
+        known.clear();
+    }
+    known.insert(value.clone());
+    value
 }
 
 // === impl Words ===

@@ -7,7 +7,7 @@ use consul_sync_core::{
 };
 
 use super::{Placement, ids};
-use crate::registration::{Checks, Common, Extra, NamedPort, RegisteredCheck, Registration};
+use crate::registration::{Checks, Common, Extra, Known, NamedPort, RegisteredCheck, Registration};
 
 /// One instance of one claim.
 struct Candidate<'a> {
@@ -18,7 +18,8 @@ struct Candidate<'a> {
 }
 
 /// What registrations share.
-struct Parts {
+struct Parts<'a> {
+    known: &'a Known,
     has_ports: bool,
     which: Checks,
     /// One for each claim.
@@ -177,7 +178,7 @@ impl Candidate<'_> {
         })
     }
 
-    fn registration(&self, id: RecordId, parts: &mut Parts) -> Registration {
+    fn registration(&self, id: RecordId, parts: &mut Parts<'_>) -> Registration {
         Registration {
             id,
             common: Arc::clone(&parts.commons[self.claim]),
@@ -208,8 +209,8 @@ impl fmt::Display for Candidate<'_> {
 
 // === impl Parts ===
 
-impl Parts {
-    fn new(placement: &Placement, claims: &[Arc<Service>]) -> Self {
+impl<'a> Parts<'a> {
+    fn new(placement: &'a Placement, claims: &[Arc<Service>]) -> Self {
         let common = |service: &Arc<Service>| {
             Arc::new(Common {
                 name: service.name.shared(),
@@ -221,6 +222,7 @@ impl Parts {
             })
         };
         Self {
+            known: &placement.known,
             has_ports: placement.named_ports,
             which: placement.checks,
             commons: claims.iter().map(common).collect(),
@@ -252,7 +254,7 @@ impl Parts {
         if let Some(known) = recent.find(|known| ***known == check) {
             return Some(Arc::clone(known));
         }
-        let check = Arc::new(check);
+        let check = self.known.check(check);
         self.checks.push(Arc::clone(&check));
         Some(check)
     }

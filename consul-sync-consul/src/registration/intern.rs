@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use consul_sync_core::MetaForms;
+
 use super::{Common, RegisteredCheck};
 
 /// Keeps one copy of each text, each common part and each check that reads have shown. A hundred thousand
@@ -11,6 +13,8 @@ pub(crate) struct Interner {
     texts: HashSet<Arc<str>>,
     commons: HashSet<Arc<Common>>,
     checks: HashSet<Arc<RegisteredCheck>>,
+    /// What instances on one node have in common.
+    pub(super) forms: MetaForms,
 }
 
 // === impl Interner ===

@@ -1,13 +1,15 @@
 //! One copy of each registration.
 
 use std::{
-    collections::HashMap,
+    collections::{HashSet, hash_map::RandomState},
+    hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use consul_sync_core::RecordId;
+use hashbrown::HashTable;
 
-use super::Registration;
+use super::{RegisteredCheck, Registration};
 
 /// Below so many the dead ones are not worth looking for.
 const FEW: usize = 1024;
@@ -18,11 +20,14 @@ pub(crate) struct Known(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The two last ones of each ID, the newer first. Two, because the one that is wanted and the one that is read
-    /// differ while a write is on its way, and neither must push the other out.
-    by_id: HashMap<RecordId, [Weak<Registration>; 2]>,
+    /// By the hash of their IDs. Of one ID there may be two, because the one that is wanted and the one that is read
+    /// differ while a write is on its way. The registration has the ID, so an entry is no more than a pointer.
+    table: HashTable<Weak<Registration>>,
+    hasher: RandomState,
     /// The number at which the dead ones are dropped next.
     sweep_at: usize,
+    /// The checks of those that are wanted: two for each namespace of the source.
+    checks: HashSet<Arc<RegisteredCheck>>,
 }
 
 // === impl Known ===
@@ -67,6 +72,21 @@ impl Known {
         }
     }
 
+    /// The one copy of a check.
+    pub(crate) fn check(&self, check: RegisteredCheck) -> Arc<RegisteredCheck> {
+        let checks = &mut self.lock().checks;
+        if let Some(known) = checks.get(&check) {
+            return Arc::clone(known);
+        }
+        // The last few are enough: whoever is given another copy only takes more room.
+        if checks.len() >= FEW {
+            checks.clear();
+        }
+        let check = Arc::new(check);
+        checks.insert(Arc::clone(&check));
+        check
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,8 +94,10 @@ impl Known {
 
 impl Inner {
     fn living(&self, id: &RecordId) -> impl Iterator<Item = Arc<Registration>> {
-        let known = self.by_id.get(id);
-        known.into_iter().flatten().filter_map(Weak::upgrade)
+        let found = self.table.iter_hash(self.hasher.hash_one(id));
+        found
+            .filter_map(Weak::upgrade)
+            .filter(move |known| known.id == *id)
     }
 
     fn find(&self, registration: &Registration) -> Option<Arc<Registration>> {
@@ -84,20 +106,29 @@ impl Inner {
     }
 
     fn note(&mut self, registration: Arc<Registration>) -> Arc<Registration> {
-        self.sweep();
-        let known = self.by_id.entry(registration.id.clone()).or_default();
-        known.rotate_right(1);
-        known[0] = Arc::downgrade(&registration);
+        let Self { table, hasher, .. } = self;
+        let hash = hasher.hash_one(&registration.id);
+        // The dead of the same ID make room, or one that changes often would leave a long row of them.
+        let is_dead = |known: &Weak<Registration>| known.strong_count() == 0;
+        while let Ok(dead) = table.find_entry(hash, is_dead) {
+            dead.remove();
+        }
+        if table.len() >= self.sweep_at.max(FEW) {
+            // Each time their number may have doubled: a constant share of each insertion.
+            table.retain(|known| !is_dead(known));
+            self.sweep_at = table.len() * 2;
+            table.shrink_to(self.sweep_at, rehash(hasher));
+        }
+        table.insert_unique(hash, Arc::downgrade(&registration), rehash(hasher));
         registration
     }
+}
 
-    /// Drops the dead ones each time their number may have doubled: a constant share of each insertion.
-    fn sweep(&mut self) {
-        if self.by_id.len() >= self.sweep_at.max(FEW) {
-            self.by_id
-                .retain(|_, known| known.iter().any(|known| known.strong_count() > 0));
-            self.sweep_at = self.by_id.len() * 2;
-        }
+/// The dead have no ID any more; wherever they are put, the next sweep finds them.
+fn rehash(hasher: &RandomState) -> impl Fn(&Weak<Registration>) -> u64 {
+    |known| {
+        let known = known.upgrade();
+        known.map_or(0, |known| hasher.hash_one(&known.id))
     }
 }
 
@@ -140,6 +171,15 @@ mod tests {
     }
 
     #[test]
+    fn the_dead_of_an_id_go_when_it_gets_another_state() {
+        let known = Known::default();
+        for port in 1..=500 {
+            known.share(registration("a", port));
+        }
+        assert_eq!(known.0.lock().unwrap().table.len(), 1);
+    }
+
+    #[test]
     fn the_dead_take_no_more_room_than_the_living() {
         let known = Known::default();
         let living: Vec<_> = (0..100)
@@ -148,7 +188,7 @@ mod tests {
         for n in 0..20_000 {
             known.share(registration(&format!("dead-{n}"), 80));
         }
-        let count = known.0.lock().unwrap().by_id.len();
+        let count = known.0.lock().unwrap().table.len();
         assert!(count <= FEW.max(2 * living.len()) + 1, "{count}");
     }
 }

@@ -173,16 +173,16 @@ fn split(service: &wire::Service, interner: &mut Interner) -> (Meta, Meta) {
     let is_own = |key: &str| OWN_META.iter().any(|own| key.starts_with(own));
     let pairs = || service.meta.iter().filter(|(key, _)| *key != OWNER_META);
     let own = pairs()
-        .filter(|(key, _)| is_own(key))
-        .map(|(key, value)| {
-            let value = if key.starts_with(UNIQUE_META) {
-                value.as_str().into()
-            } else {
-                interner.text(value)
-            };
-            (interner.text(key), value)
-        })
+        .filter(|(key, _)| is_own(key) && *key != UNIQUE_META)
+        .map(|(key, value)| (interner.text(key), interner.text(value)))
         .collect();
+    let own = match service.meta.get(UNIQUE_META) {
+        Some(name) => {
+            let key = interner.text(UNIQUE_META);
+            interner.forms.form(own, &key).fill(name.as_str())
+        }
+        None => own,
+    };
     let shared = pairs()
         .filter(|(key, _)| !is_own(key))
         .map(|(key, value)| (interner.text(key), interner.text(value)))

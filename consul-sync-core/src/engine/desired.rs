@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     sync::Arc,
 };
 
@@ -134,6 +135,9 @@ impl Desired {
     /// The listing ended: what it did not show is gone. Returns the keys that went, with the slots that lost a claim.
     pub(crate) fn sweep(&mut self) -> Vec<(Key, Option<Slot>)> {
         let generation = self.listing.generation();
+        // A listing comes in the order of keys, which leaves every node of a tree half empty.
+        self.services = mem::take(&mut self.services).into_iter().collect();
+        self.claims = mem::take(&mut self.claims).into_iter().collect();
         let gone: BTreeSet<Key> = self
             .services
             .iter()

@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     sync::Arc,
 };
 
 use consul_sync_core::{Event, Key, Rejection, Service};
 
-use super::{Index, Phase, kinds::LastGood, record::Record};
+use super::{Index, Phase, kinds::LastGood, record::Record, store::pack};
 use crate::{
     slim::{IngressBody, NodeBody},
     translate::{Head, Inputs, Slice, service},
@@ -38,7 +39,7 @@ impl Index {
             Phase::Fresh | Phase::Lost if complete => self.everything(),
             _ => self.changes(),
         };
-        if events.is_empty() && self.phase == Phase::Whole && std::mem::take(&mut self.recovered) {
+        if events.is_empty() && self.phase == Phase::Whole && mem::take(&mut self.recovered) {
             return self.sign_of_life();
         }
         events
@@ -59,7 +60,7 @@ impl Index {
             self.due.append(&mut self.waiting);
         }
         let mut events = Events::new();
-        for key in std::mem::take(&mut self.due) {
+        for key in mem::take(&mut self.due) {
             self.say(key, false, &mut events);
         }
         events
@@ -68,7 +69,7 @@ impl Index {
     fn everything(&mut self) -> Events {
         let fresh = self.phase == Phase::Fresh;
         self.phase = Phase::Whole;
-        let mut due = std::mem::take(&mut self.due);
+        let mut due = mem::take(&mut self.due);
         due.append(&mut self.waiting);
         let listed = self.services.iter().map(|(key, _)| key);
         let known = self
@@ -87,6 +88,9 @@ impl Index {
             }
         }
         events.push(Event::RelistDone);
+        if fresh {
+            pack(&mut self.records);
+        }
         events
     }
 

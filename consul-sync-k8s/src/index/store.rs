@@ -1,6 +1,9 @@
 //! The objects of one kind, as last heard of.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    mem,
+};
 
 use consul_sync_core::Key;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -140,6 +143,9 @@ impl<V> Store<V> {
         }
         self.in_listing = false;
         self.complete = true;
+        if !self.listed {
+            pack(&mut self.objects);
+        }
         self.listed = true;
         let old = self
             .objects
@@ -159,6 +165,11 @@ impl<V> Store<V> {
         self.in_listing = false;
         self.complete = false;
     }
+}
+
+/// Makes a map that was filled in the order of its keys anew: so filled, every node of it is half empty.
+pub(super) fn pack<K: Ord, V>(map: &mut BTreeMap<K, V>) {
+    *map = mem::take(map).into_iter().collect();
 }
 
 fn uid(metadata: &ObjectMeta) -> &str {

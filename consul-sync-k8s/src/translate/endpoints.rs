@@ -159,10 +159,13 @@ fn meta(endpoint: &Endpoint, strings: &mut Strings, words: &Words) -> Meta {
             common.push((Arc::clone(key), strings.share(value)));
         }
     }
-    let common = strings.share_meta(common.into_iter().collect());
+    let common: Meta = common.into_iter().collect();
     match name {
-        Some(name) => common.topped(Arc::clone(&words.ref_name), Arc::clone(name)),
-        None => common,
+        Some(name) => {
+            let form = strings.forms.form(common, &words.ref_name);
+            form.fill(Arc::clone(name))
+        }
+        None => strings.share_meta(common),
     }
 }
 

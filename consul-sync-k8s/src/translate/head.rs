@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use consul_sync_core::{Address, Instance, Key, Meta, Reason, Rejection, Service, ServiceName};
+use consul_sync_core::{
+    Address, Check, Instance, Key, Meta, Reason, Rejection, Service, ServiceName, Status,
+};
 
 use super::ports::Ports;
 use crate::{
@@ -23,6 +25,9 @@ pub(crate) struct Head {
     pub(super) base: Service,
     pub(super) ports: Ports,
     pub(super) reached: Reached,
+    /// The checks of its endpoints.
+    pub(super) passing: Arc<Check>,
+    pub(super) critical: Arc<Check>,
 }
 
 /// Where the instances come from.
@@ -110,10 +115,21 @@ impl Head {
                 })
                 .collect();
         }
+        let mut check = |status, output: &Arc<str>| {
+            strings.share_check(Check {
+                scope: Arc::clone(base.key.namespace()),
+                name: Arc::clone(&words.check_name),
+                kind: Arc::clone(&words.check_kind),
+                status,
+                output: Arc::clone(output),
+            })
+        };
         Ok(Some(Self {
-            base,
             ports,
             reached,
+            passing: check(Status::Passing, &words.passing),
+            critical: check(Status::Critical, &words.failing),
+            base,
         }))
     }
 
@@ -222,10 +238,9 @@ fn tags(
 ) -> Arc<[Arc<str>]> {
     let first = (!settings.tag.is_empty()).then(|| strings.get(&settings.tag));
     let more = annotations.tags();
-    first
-        .into_iter()
-        .chain(more.iter().map(|tag| strings.get(tag)))
-        .collect()
+    let more = more.iter().map(|tag| strings.get(tag));
+    let tags = first.into_iter().chain(more).collect();
+    strings.share_tags(tags)
 }
 
 /// The pairs of the service, those of annotations last, so that they win.
@@ -252,5 +267,5 @@ fn meta(
     for (key, value) in annotations.meta() {
         pairs.push((strings.get(key), strings.get(value)));
     }
-    pairs.into_iter().collect()
+    strings.share_meta(pairs.into_iter().collect())
 }

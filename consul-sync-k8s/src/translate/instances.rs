@@ -111,9 +111,9 @@ fn at_ingress(inputs: &Inputs<'_>) -> Option<Vec<Instance>> {
     }
     let passes = endpoints.any(|endpoint| checks.passes(endpoint));
     let check = if passes {
-        &checks.passing
+        checks.passing
     } else {
-        &checks.critical
+        checks.critical
     };
     let ports = |name: &str, number| -> Arc<[Port]> {
         Arc::new([Port {
@@ -161,29 +161,19 @@ fn status(instance: &Instance) -> Option<Status> {
 }
 
 /// The two checks of a service's endpoints.
-struct Checks {
-    passing: Arc<Check>,
-    critical: Arc<Check>,
+struct Checks<'a> {
+    passing: &'a Arc<Check>,
+    critical: &'a Arc<Check>,
     /// Whether endpoints that are terminating and still serving pass.
     draining_pass: bool,
 }
 
-impl Checks {
-    fn new(inputs: &Inputs<'_>) -> Self {
-        let words = inputs.words;
-        let check = |status, output: &Arc<str>| {
-            Arc::new(Check {
-                scope: Arc::clone(inputs.head.base.key.namespace()),
-                name: Arc::clone(&words.check_name),
-                kind: Arc::clone(&words.check_kind),
-                status,
-                output: Arc::clone(output),
-            })
-        };
+impl<'a> Checks<'a> {
+    fn new(inputs: &Inputs<'a>) -> Self {
         let mut endpoints = inputs.slices.iter().flat_map(|slice| &slice.endpoints);
         Self {
-            passing: check(Status::Passing, &words.passing),
-            critical: check(Status::Critical, &words.failing),
+            passing: &inputs.head.passing,
+            critical: &inputs.head.critical,
             draining_pass: inputs.settings.serve_terminating
                 && endpoints.all(|endpoint| endpoint.readiness != Readiness::Ready),
         }
@@ -199,9 +189,9 @@ impl Checks {
 
     fn of(&self, endpoint: &Packed) -> Arc<Check> {
         Arc::clone(if self.passes(endpoint) {
-            &self.passing
+            self.passing
         } else {
-            &self.critical
+            self.critical
         })
     }
 }
