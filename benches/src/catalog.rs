@@ -119,6 +119,12 @@ impl LogWatch {
         Self { task, end }
     }
 
+    /// Ends it.
+    pub(crate) fn end(self) {
+        // Fails only when the task ended before.
+        let _ = self.end.send(());
+    }
+
     /// When the log passed an index.
     pub(crate) async fn passed(self, index: u64) -> Result<Instant> {
         let _ = self.end.send(());

@@ -1,25 +1,42 @@
 //! The Kubernetes API server, filled and changed.
 
 use std::{
+    fs,
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     time::Instant,
 };
 
+use consul_sync_k8s::testing::FakeApiServer;
 use consul_sync_testbed::{ApiServer, Client};
 use serde_json::json;
 
-use crate::{error::Result, fleet::Fleet, loader};
+use crate::{
+    error::{Error, Result},
+    fleet::Fleet,
+    loader,
+};
 
 /// Requests under way while the cluster is filled.
 const WORKERS: usize = 16;
 
 /// An API server that holds a fleet.
 pub(crate) struct Cluster {
-    server: ApiServer,
+    server: Server,
     client: Client,
     pub(crate) fleet: Fleet,
     /// How often each service was changed.
     changes: Vec<AtomicUsize>,
+}
+
+/// What answers.
+enum Server {
+    Real(Box<ApiServer>),
+    /// The API server of the tests, in this process.
+    Fake {
+        kubeconfig: tempfile::NamedTempFile,
+        _server: FakeApiServer,
+    },
 }
 
 impl Cluster {
@@ -27,6 +44,25 @@ impl Cluster {
     pub(crate) async fn start(fleet: Fleet) -> Result<Self> {
         let server = ApiServer::start().await?;
         let client = server.client().keeping_connections();
+        Self::fill(Server::Real(Box::new(server)), client, fleet).await
+    }
+
+    /// The same with the API server of the tests, which is filled in seconds and not in minutes.
+    pub(crate) async fn start_fake(fleet: Fleet) -> Result<Self> {
+        let server = FakeApiServer::start().await;
+        let server = server.map_err(Error::io("starting an API server in memory"))?;
+        let client = Client::plain(&server.url())?.keeping_connections();
+        let file = tempfile::NamedTempFile::new().map_err(Error::io("making a kubeconfig"))?;
+        fs::write(file.path(), server.kubeconfig_yaml())
+            .map_err(Error::io("writing a kubeconfig"))?;
+        let server = Server::Fake {
+            kubeconfig: file,
+            _server: server,
+        };
+        Self::fill(server, client, fleet).await
+    }
+
+    async fn fill(server: Server, client: Client, fleet: Fleet) -> Result<Self> {
         let begun = Instant::now();
         for name in fleet.namespaces() {
             let object =
@@ -53,8 +89,11 @@ impl Cluster {
     }
 
     /// The administrator's kubeconfig.
-    pub(crate) fn kubeconfig(&self) -> &std::path::Path {
-        self.server.kubeconfig()
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        match &self.server {
+            Server::Real(server) => server.kubeconfig(),
+            Server::Fake { kubeconfig, .. } => kubeconfig.path(),
+        }
     }
 
     /// The next change of a service: which it is, and the address that it brings.

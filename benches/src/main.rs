@@ -18,10 +18,17 @@ mod shown;
 mod stage;
 mod stats;
 
-use std::{fs, process::ExitCode, sync::Arc, time::Duration};
+use std::{fs, future::pending, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use consul_sync_testbed::{ConsulVersion, Program as Server, Programs};
+use tokio::{
+    select,
+    signal::{
+        ctrl_c,
+        unix::{SignalKind, signal},
+    },
+};
 
 use crate::{
     args::{Args, Size, Stage},
@@ -40,7 +47,12 @@ const IDLE: Duration = Duration::from_secs(30);
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    match run(&args).await {
+    let measured = select! {
+        measured = run(&args) => measured,
+        // What was started ends with what holds it.
+        () = interrupted() => Err(Error::wrong("interrupted")),
+    };
+    match measured {
         Ok(report) => {
             println!("{report}");
             if report.is_met() {
@@ -53,6 +65,19 @@ async fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// A signal that asks to end.
+async fn interrupted() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            select! {
+                _ = terminate.recv() => (),
+                _ = ctrl_c() => (),
+            }
+        }
+        Err(_) => pending().await,
     }
 }
 
@@ -148,6 +173,7 @@ async fn memory(
 ) -> Result<()> {
     let cluster = match cluster {
         Some(cluster) if cluster.fleet == fleet => cluster,
+        _ if args.fake_cluster => Cluster::start_fake(fleet).await?,
         _ => Cluster::start(fleet).await?,
     };
     let bench = Bench {

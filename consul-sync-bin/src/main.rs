@@ -8,6 +8,7 @@ mod cluster;
 mod command;
 mod confirm;
 mod direction;
+mod early;
 mod election;
 mod exit;
 mod heartbeat;
@@ -25,6 +26,16 @@ mod tell;
 mod wire;
 
 use std::{env, process::ExitCode};
+
+/// Its settings are in `.cargo/config.toml`.
+#[cfg(all(
+    feature = "jemalloc",
+    target_os = "linux",
+    target_env = "gnu",
+    target_arch = "x86_64"
+))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     // Before anything that could make a TLS configuration: kube takes the process's provider. Fails only when one

@@ -118,15 +118,19 @@ pub(crate) async fn named_ports(
     Ok(settings.place.ports.decide(client).await?)
 }
 
+/// The cluster as what should be.
+pub(crate) fn cluster_source(settings: &Settings, client: &KubeClient) -> KubeSource {
+    KubeSource::new(client.clone(), settings.export.clone()).with_watch_settings(watching(settings))
+}
+
 /// From Kubernetes to Consul.
-pub(crate) fn to_consul(
+pub(crate) fn to_consul<S>(
     settings: &Settings,
-    clients: &Clients,
+    cluster: S,
     target: Target<ConsulSink>,
-) -> Route<KubeSource, ConsulSink> {
+) -> Route<S, ConsulSink> {
     Route {
-        source: KubeSource::new(clients.kubernetes.clone(), settings.export.clone())
-            .with_watch_settings(watching(settings)),
+        source: cluster,
         target,
         sync: settings.sync.clone(),
     }

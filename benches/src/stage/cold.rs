@@ -20,7 +20,10 @@ pub(crate) async fn measure(bench: &Bench, rounds: usize, report: &mut Report) -
     for round in 1..=rounds {
         let (seconds, cpu_seconds, registered) = program(bench).await?;
         let consul = bench.consul().await?;
+        // Consul is asked as often during both, how far it is.
+        let watch = LogWatch::start(consul.client());
         let loaded = loader::load(consul.client(), &registered.writes).await?;
+        watch.end();
         let loaded = loaded.as_secs_f64();
         eprintln!("  cold start {round}: {seconds:.2} s, the loader {loaded:.2} s");
         ours.push(seconds);

@@ -28,7 +28,8 @@ pub(super) async fn plan(
         let report = async {
             let named_ports = wire::named_ports(&settings, &clients.consul).await?;
             let target = wire::consul_target(&settings, &clients.consul, &owner, named_ports, None);
-            let route = wire::to_consul(&settings, &clients, target);
+            let source = wire::cluster_source(&settings, &clients.kubernetes);
+            let route = wire::to_consul(&settings, source, target);
             report(&route, &owner).await
         };
         reports.push(within(timeout, report).await?);

@@ -20,6 +20,7 @@ use crate::{
     admin::{Admin, IncumbentMetrics},
     chain::Chain,
     direction::Direction,
+    early::Early,
     exit::Exit,
     heartbeat::Heartbeat,
     log::LevelControl,
@@ -141,8 +142,12 @@ async fn work(
         };
         (owner, named_ports)
     };
+    // Listing the cluster needs no owner, and takes longer than to learn it.
+    let mut cluster = settings
+        .to_consul
+        .then(|| Early::new(wire::cluster_source(settings, &clients.kubernetes)));
     let (owner, named_ports) = select! {
-        needed = needed => needed,
+        needed = Early::meanwhile(&mut cluster, needed) => needed,
         () = heartbeat.clone().run() => return Ok(()),
         () = until_stopped(stopped.clone()) => return Ok(()),
     };
@@ -155,12 +160,12 @@ async fn work(
     let mut engines = Vec::new();
     let mut looking = None;
     let mut export = None;
-    if settings.to_consul {
+    if let Some(cluster) = cluster {
         let (consul, kubernetes) = (&clients.consul, Some(&clients.kubernetes));
         let election = wire::election(settings, &owner, Direction::ToConsul, kubernetes)?;
         let target = wire::consul_target(settings, consul, &owner, named_ports, election);
         looking = Some(tell_of_leftovers(target.sink.clone()));
-        let route = wire::to_consul(settings, clients, target);
+        let route = wire::to_consul(settings, cluster, target);
         let (running, engine) = Running::new(route, counters, None);
         engines.push(engine);
         export = Some(running);
