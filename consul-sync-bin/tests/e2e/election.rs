@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use crate::{
     catalog::Catalog,
+    import::{IMPORT, until_idle},
     program::{Program, run},
+    registered::{Cluster, Registered},
     servers::{Servers, scenarios},
     until::until,
     world::World,
@@ -17,6 +19,7 @@ use crate::{
 scenarios! {
     fault_o02_a_second_program_of_one_owner_writes_nothing_and_says_who_leads
     fault_p06_another_program_takes_over_from_one_that_was_killed
+    fault_p06_another_program_takes_the_import_over_from_one_that_was_killed
     fault_p07_a_program_that_was_stopped_for_long_writes_nothing_when_it_goes_on
     a_program_that_is_asked_to_stop_hands_over
     a_session_that_somebody_ends_is_replaced_and_writing_goes_on
@@ -122,6 +125,50 @@ async fn fault_p06_another_program_takes_over_from_one_that_was_killed(servers: 
         killed.elapsed()
     );
     until_leading(&standby).await;
+}
+
+/// The same from Consul to Kubernetes: what stays is not written again, and what changed while nobody led is made up for.
+async fn fault_p06_another_program_takes_the_import_over_from_one_that_was_killed(
+    servers: &Servers,
+) {
+    let (consul, cluster) = (Registered(&servers.consul), Cluster(&servers.kubernetes));
+    let arguments = [&arguments(SHORT)[..], &IMPORT].concat();
+    for name in ["alias", "web", "db"] {
+        consul.put(name, &["10.2.0.1", "10.2.0.2"]).await;
+    }
+    let mut leader = Program::ready(servers, &arguments).await;
+    let both = [("10.2.0.1", true), ("10.2.0.2", true)];
+    cluster.until_endpoints("web", &both).await;
+    cluster.until_endpoints("db", &both).await;
+    cluster.until_service("alias", true).await;
+    let standby = Program::ready(servers, &arguments).await;
+    standby.until_logged("standing by").await;
+    until_idle(&leader, "to_k8s").await;
+    let before = cluster.ours().await;
+
+    leader.kill();
+    consul.put("web", &["10.2.0.3"]).await;
+    for address in ["10.2.0.1", "10.2.0.2"] {
+        consul.remove("alias", address).await;
+    }
+    cluster.until_service("alias", false).await;
+    let three = [both[0], both[1], ("10.2.0.3", true)];
+    cluster.until_endpoints("web", &three).await;
+    let leading = standby.metric_of("to_k8s", "consul_sync_leading").await;
+    assert_eq!(leading.as_deref(), Some("1"));
+    until_idle(&standby, "to_k8s").await;
+    let after = cluster.ours().await;
+    let unchanged = |(name, version): (&String, &String)| before.get(name) == Some(version);
+    let changed: Vec<&String> = after
+        .iter()
+        .filter(|object| !unchanged(*object))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(
+        changed.len() == 1 && changed[0].starts_with("slice web."),
+        "{changed:?}"
+    );
+    assert_eq!(after.len(), before.len() - 1);
 }
 
 async fn a_program_that_is_asked_to_stop_hands_over(servers: &Servers) {
