@@ -255,7 +255,7 @@ impl Client {
                 if is_pooled {
                     continue;
                 }
-                return Err(server.unsent(error));
+                return Err(server.unsent(connection.why(error)));
             }
             let message = message(request, server, token.clone())?;
             attempt.is_sent.store(true, Ordering::Relaxed);
@@ -268,12 +268,12 @@ impl Client {
                     if !is_unsent {
                         return Err(Error::Broken {
                             call: server.describe(request),
-                            source: error.into(),
+                            source: connection.why(error),
                         });
                     }
                     attempt.is_sent.store(false, Ordering::Relaxed);
                     if !is_pooled {
-                        return Err(server.unsent(error));
+                        return Err(server.unsent(connection.why(error)));
                     }
                 }
             }

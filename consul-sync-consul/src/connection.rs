@@ -1,5 +1,7 @@
 //! One connection: name lookup, TCP, TLS, HTTP/1.1.
 
+mod heard;
+
 use std::{
     error::Error as StdError,
     io,
@@ -20,6 +22,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
+use self::heard::{Heard, Trouble};
 use crate::{Error, ServerAddress, tls::Tls};
 
 /// How long one address may take to answer before the next one is tried.
@@ -32,6 +35,7 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 pub(crate) struct Connection {
     pub(crate) sender: SendRequest<Full<Bytes>>,
     pub(crate) idle_since: Instant,
+    trouble: Trouble,
 }
 
 /// A server, and which of its addresses is next.
@@ -41,6 +45,19 @@ pub(crate) struct Endpoint {
     authority: String,
     /// Moves when an address fails, so that a name with one dead server behind it does not stick to it.
     turn: AtomicUsize,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Why a request failed: what ended the connection, where the request only heard that it is gone. A server
+    /// that wants another certificate of ours says so only after its own handshake, when nothing is asked of it yet.
+    pub(crate) fn why(&self, error: hyper::Error) -> Box<dyn StdError + Send + Sync> {
+        match self.trouble.take() {
+            Some(heard) => heard.into(),
+            None => error.into(),
+        }
+    }
 }
 
 // === impl Endpoint ===
@@ -127,6 +144,7 @@ impl From<io::Error> for Failure {
 async fn handshake(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> Result<Connection, Failure> {
+    let (stream, trouble) = Heard::new(stream);
     let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Failure::Io(error.into()))?;
@@ -139,5 +157,6 @@ async fn handshake(
     Ok(Connection {
         sender,
         idle_since: Instant::now(),
+        trouble,
     })
 }

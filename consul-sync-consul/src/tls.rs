@@ -5,7 +5,7 @@
 //! change, so that a rotation needs no restart.
 
 use std::{
-    fmt, fs,
+    fmt, fs, io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -117,13 +117,15 @@ impl Tls {
         let settings = &self.settings;
         let files = [
             &settings.ca_file,
-            &settings.ca_dir,
             &settings.client_cert,
             &settings.client_key,
         ];
+        // A directory itself does not change when one of its files is written over.
+        let listed = settings.ca_dir.as_ref().and_then(|dir| files_in(dir).ok());
         files
             .into_iter()
             .flatten()
+            .chain(listed.iter().flatten())
             .map(|path| Stamp::of(path).ok())
             .collect()
     }
@@ -201,18 +203,51 @@ fn certificates_of(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, Error
 }
 
 fn certificates_in(dir: &PathBuf) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let entries = fs::read_dir(dir)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unusable("certificate directory", dir, &error))?;
-    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-    paths.sort();
+    let files = files_in(dir).map_err(|error| unusable("certificate directory", dir, &error))?;
     let mut certificates = Vec::new();
-    for path in paths.iter().filter(|path| path.is_file()) {
+    for path in &files {
         certificates.extend(certificates_of(path)?);
     }
     Ok(certificates)
 }
 
+/// The files of a directory, sorted.
+fn files_in(dir: &PathBuf) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(dir)?.collect::<Result<Vec<_>, _>>()?;
+    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.is_file());
+    paths.sort();
+    Ok(paths)
+}
+
 fn unusable(what: &str, path: &std::path::Path, error: &dyn fmt::Display) -> Error {
     Error::Settings(format!("tls {what} {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_g06_a_file_in_the_ca_directory_that_is_written_over_is_noticed() {
+        let dir = std::env::temp_dir().join(format!("consul-sync-ca-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("ca.pem");
+        fs::write(&file, "one").unwrap();
+        let tls = Tls {
+            settings: TlsSettings {
+                ca_dir: Some(dir.clone()),
+                ..TlsSettings::default()
+            },
+            current: Mutex::new(None),
+        };
+        let before = tls.stamps();
+        assert_eq!(tls.stamps(), before);
+        fs::write(&file, "another").unwrap();
+        let written_over = tls.stamps();
+        assert_ne!(written_over, before);
+        fs::write(dir.join("more.pem"), "more").unwrap();
+        assert_ne!(tls.stamps(), written_over);
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }

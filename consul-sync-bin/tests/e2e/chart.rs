@@ -236,6 +236,7 @@ fn collection(object: &Value) -> Option<String> {
     }
     let kind = object["kind"].as_str().unwrap();
     let plural = match kind {
+        "Namespace" => return Some("/api/v1/namespaces".to_owned()),
         "NetworkPolicy" => "networkpolicies".to_owned(),
         _ => format!("{}s", kind.to_lowercase()),
     };
@@ -399,4 +400,37 @@ async fn fault_p04_two_replicas_of_the_chart_go_on_when_their_leader_is_killed_o
     .await;
     assert_eq!(catalog.write_index().await, before);
     until_leading(&third).await;
+}
+
+#[tokio::test]
+async fn the_plain_manifests_are_applied_in_the_order_of_their_kustomization() {
+    let Some(servers) = Servers::real(ConsulVersion::V1_22).await else {
+        return;
+    };
+    let folder = chart().join("../manifests");
+    let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
+    let kustomization: Value = serde_saphyr::from_str(&read("kustomization.yaml")).unwrap();
+    let resources = kustomization["resources"].as_array().unwrap();
+    let files: BTreeSet<&str> = resources
+        .iter()
+        .map(|file| file.as_str().unwrap())
+        .collect();
+    let there = fs::read_dir(&folder).unwrap();
+    let there = there.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let there: BTreeSet<String> = there.filter(|file| file != "kustomization.yaml").collect();
+    assert!(there.iter().map(String::as_str).eq(files), "{there:?}");
+    let mut kinds = BTreeSet::new();
+    for file in resources {
+        for object in documents(&read(file.as_str().unwrap())) {
+            let path = collection(&object).unwrap();
+            post(
+                &servers.kubernetes,
+                &format!("{path}?fieldValidation=Strict"),
+                &object,
+            )
+            .await;
+            kinds.insert(object["kind"].to_string());
+        }
+    }
+    assert!(kinds.len() > 7, "{kinds:?}");
 }

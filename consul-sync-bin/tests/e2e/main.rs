@@ -15,12 +15,14 @@ mod chart;
 mod commands;
 mod crash;
 mod election;
+mod faults;
 mod image;
 mod import;
 mod incumbent;
 mod lease;
 mod life;
 mod login;
+mod monitoring;
 mod narrowed;
 #[path = "../support/objects.rs"]
 mod objects;
@@ -30,7 +32,9 @@ mod program;
 mod registered;
 mod rights;
 mod servers;
+mod takeover;
 mod tenants;
+mod tls;
 #[path = "../support/until.rs"]
 mod until;
 mod world;

@@ -15,7 +15,10 @@ use crate::{
 };
 
 /// Everything by the printed rights alone: a service account and a token that have nothing else.
-async fn with_printed_rights(version: ConsulVersion, arguments: &[&str]) -> Option<Servers> {
+pub(crate) async fn with_printed_rights(
+    version: ConsulVersion,
+    arguments: &[&str],
+) -> Option<Servers> {
     let mut servers = Servers::real_with_acls(version).await?;
     let (api, consul) = servers.as_real();
     let account = api

@@ -95,6 +95,16 @@ impl Servers {
         Self::real_with(settings).await
     }
 
+    /// Real ones, and a Consul that speaks TLS as well, to those alone who show a certificate of its authority.
+    pub(crate) async fn real_with_mutual_tls(version: ConsulVersion) -> Option<Self> {
+        let mut settings = ConsulSettings::default();
+        settings.version = version;
+        settings.storage = Storage::Disk;
+        settings.tls = true;
+        settings.config = json!({ "tls": { "https": { "verify_incoming": true } } });
+        Self::real_with(settings).await
+    }
+
     async fn real_with(settings: ConsulSettings) -> Option<Self> {
         let programs = [
             Program::Etcd,

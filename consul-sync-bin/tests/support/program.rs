@@ -8,7 +8,7 @@ use std::{
 };
 
 use consul_sync_testbed::Client;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tempfile::TempDir;
 
 use crate::until::until;
@@ -46,13 +46,43 @@ impl Program {
 
     /// The same by another command that runs.
     pub(crate) fn start_as(servers: &impl Reach, name: &str, arguments: &[&str]) -> Self {
+        Self::spawn(command(servers, name), arguments, None)
+    }
+
+    /// Starts it where the names of hosts are those of a file.
+    pub(crate) fn start_among(servers: &impl Reach, arguments: &[&str], hosts: &Path) -> Self {
+        let plain = command(servers, "run");
+        let mut command = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            command.arg("--map-root-user");
+        }
+        command
+            .args(["--mount", "sh", "-ec"])
+            .arg("mount --bind \"$1\" /etc/hosts; shift; exec \"$@\"")
+            .args(["sh".as_ref(), hosts.as_os_str(), plain.get_program()])
+            .args(plain.get_args())
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .stdin(Stdio::null());
+        let variables = plain.get_envs();
+        command.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+        Self::spawn(command, arguments, None)
+    }
+
+    /// Starts it with its log going elsewhere; here it is empty then.
+    pub(crate) fn start_telling(servers: &impl Reach, arguments: &[&str], told: Stdio) -> Self {
+        Self::spawn(command(servers, "run"), arguments, Some(told))
+    }
+
+    fn spawn(mut command: Command, arguments: &[&str], told: Option<Stdio>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let child = command(servers, name)
+        let kept = File::create(&log).unwrap();
+        let child = command
             .args(["--listen", "127.0.0.1:0", "--log-level", "debug"])
             .args(arguments)
             .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
+            .stderr(told.unwrap_or_else(|| kept.into()))
             .spawn()
             .unwrap();
         Self {
@@ -134,6 +164,28 @@ impl Program {
                 .strip_prefix(' ')
                 .map(str::to_owned)
         })
+    }
+
+    /// Limits the number of files that it may have open, or not, and gives what it was before.
+    pub(crate) fn limit_files(&self, most: Option<u64>) -> Option<u64> {
+        let process = Some(Pid::from_child(&self.child));
+        let now = Rlimit {
+            current: most,
+            maximum: getrlimit(Resource::Nofile).maximum,
+        };
+        prlimit(process, Resource::Nofile, now).unwrap().current
+    }
+
+    /// The most memory that it had so far, in bytes.
+    pub(crate) fn most_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
+        kilobytes.parse::<usize>().unwrap() * 1024
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -172,7 +172,10 @@ impl Server {
     }
 
     /// No connection to it took the request.
-    pub(super) fn unsent(&self, error: hyper::Error) -> Error {
+    pub(super) fn unsent(
+        &self,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Error {
         Error::Connect {
             server: self.endpoint().address.to_string(),
             source: error.into(),
