@@ -1,12 +1,14 @@
 //! Every real server is started, broken and started again.
 
-use std::net::IpAddr;
+#[path = "servers/dns.rs"]
+mod dns;
+#[path = "servers/kubernetes.rs"]
+mod kubernetes;
+
 use std::time::Duration;
 
 use consul_sync_testbed::{
-    ApiServer, ApiServerSettings, Client, Consul, ConsulSettings, ConsulVersion, CoreDns, Error,
-    Etcd, Program, Programs, Result, Storage, User,
-    dns::{self, Answer, Kind},
+    Client, Consul, ConsulSettings, ConsulVersion, Error, Etcd, Program, Programs, Result, Storage,
 };
 use serde_json::{Value, json};
 
@@ -76,151 +78,6 @@ async fn etcd_keeps_its_keys_over_a_kill() -> Result<()> {
         .json()?;
     assert_eq!(read["kvs"][0]["value"], "Yg==");
     etcd.stop().await
-}
-
-// ---- API server ----
-
-#[tokio::test]
-async fn an_api_server_keeps_its_objects_and_its_address_over_kills_and_a_pause() -> Result<()> {
-    if !api_server_is_there() {
-        return Ok(());
-    }
-    let api = ApiServer::start().await?;
-    let client = api.client();
-    let created = client.post(SERVICES, &service("web")).await?.json()?;
-    let path = format!("{SERVICES}/web");
-
-    api.kill()?;
-    assert!(matches!(
-        client.get(&path).await,
-        Err(Error::Unanswered { .. })
-    ));
-    api.restart().await?;
-    assert_eq!(
-        client.get(&path).await?.json()?["metadata"]["uid"],
-        created["metadata"]["uid"]
-    );
-
-    api.etcd().kill()?;
-    api.etcd().restart().await?;
-    api.restart().await?;
-    assert_eq!(
-        client.get(&path).await?.json()?["metadata"]["uid"],
-        created["metadata"]["uid"]
-    );
-
-    api.pause()?;
-    let paused = client
-        .with_deadline(Duration::from_millis(300))
-        .get(&path)
-        .await;
-    assert!(
-        matches!(paused, Err(Error::Unanswered { .. })),
-        "{paused:?}"
-    );
-    api.resume()?;
-    client.get(&path).await?.success()?;
-    api.stop().await
-}
-
-#[tokio::test]
-async fn users_of_an_api_server_have_only_the_rights_that_are_bound_to_them() -> Result<()> {
-    if !api_server_is_there() {
-        return Ok(());
-    }
-    let mut settings = ApiServerSettings::default();
-    settings.users.push(User {
-        name: "jane".to_owned(),
-        token: "janes-token".to_owned(),
-        groups: vec!["developers".to_owned(), "readers".to_owned()],
-    });
-    let api = ApiServer::start_with(settings).await?;
-    let account = api.service_account("tools", "sync").await?;
-    assert_eq!(account.user, "system:serviceaccount:tools:sync");
-
-    let client = api.client();
-    let jane = client.with_token(Some("janes-token"));
-    let sync = client.with_token(Some(&account.token));
-    let nobody = client.with_token(Some("unknown"));
-    for (client, status) in [(client, 200), (&jane, 403), (&sync, 403), (&nobody, 401)] {
-        assert_eq!(client.get(SERVICES).await?.status, status);
-    }
-
-    // Not `view`: the cluster's own aggregated roles are filled in by a controller.
-    let rbac = "/apis/rbac.authorization.k8s.io/v1";
-    let role = json!({
-        "metadata": { "name": "services" },
-        "rules": [{ "apiGroups": [""], "resources": ["services"], "verbs": ["list"] }],
-    });
-    client
-        .post(&format!("{rbac}/clusterroles"), &role)
-        .await?
-        .success()?;
-    let bindings = format!("{rbac}/clusterrolebindings");
-    for (name, subject) in [
-        (
-            "group",
-            json!({ "kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "readers" }),
-        ),
-        (
-            "account",
-            json!({ "kind": "ServiceAccount", "namespace": "tools", "name": "sync" }),
-        ),
-    ] {
-        let binding = json!({
-            "metadata": { "name": name },
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "services" },
-            "subjects": [subject],
-        });
-        client.post(&bindings, &binding).await?.success()?;
-    }
-    for client in [&jane, &sync] {
-        // The server's own view of a new binding is a moment late.
-        while client.get(SERVICES).await?.status != 200 {}
-        assert_eq!(client.post(SERVICES, &service("web")).await?.status, 403);
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn kubeconfigs_name_the_address_the_authority_and_the_user() -> Result<()> {
-    if !api_server_is_there() {
-        return Ok(());
-    }
-    let api = ApiServer::shared().await?;
-    let read = |path| serde_json::from_slice::<Value>(&std::fs::read(path).unwrap()).unwrap();
-    let admin = read(api.kubeconfig().to_owned());
-    assert_eq!(admin["clusters"][0]["cluster"]["server"], api.url());
-    assert_eq!(
-        admin["clusters"][0]["cluster"]["certificate-authority"],
-        api.ca().to_str().unwrap()
-    );
-    assert_eq!(
-        admin["users"][0]["user"],
-        json!({ "token": api.admin_token() })
-    );
-
-    let other = read(api.kubeconfig_as("jane", &["readers"])?);
-    assert_eq!(other["users"][0]["user"]["as"], "jane");
-    assert_eq!(other["users"][0]["user"]["as-groups"], json!(["readers"]));
-    let token = read(api.kubeconfig_with_token("stale")?);
-    assert_eq!(token["users"][0]["user"], json!({ "token": "stale" }));
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_argument_that_the_server_does_not_know_is_reported_with_its_own_words() {
-    if !api_server_is_there() {
-        return;
-    }
-    let mut settings = ApiServerSettings::default();
-    settings.arguments.push("--no-such-flag".to_owned());
-    let error = ApiServer::start_with(settings).await.unwrap_err();
-    assert!(matches!(error, Error::Exited { .. }), "{error}");
-    assert!(
-        error.to_string().contains("unknown flag: --no-such-flag"),
-        "{error}"
-    );
 }
 
 // ---- Consul ----
@@ -329,92 +186,6 @@ async fn consul_with_tls_serves_https_by_its_own_authority() -> Result<()> {
         Ok(())
     })
     .await
-}
-
-#[tokio::test]
-async fn consul_answers_dns_for_what_is_registered() -> Result<()> {
-    each_version(async |version| {
-        let consul = Consul::start(version).await?;
-        let registration = json!({
-            "Node": "outside",
-            "Address": "10.1.2.3",
-            "Service": { "Service": "web", "Port": 80 },
-        });
-        consul
-            .client()
-            .put("/v1/catalog/register", &registration)
-            .await?
-            .success()?;
-        let expected: IpAddr = [10, 1, 2, 3].into();
-        for name in ["web.service.consul", "web.service.dc1.dc.consul"] {
-            assert_eq!(consul.resolve(name).await?, [expected], "{version} {name}");
-        }
-        // Without namespaces it knows no name that has one.
-        assert_eq!(
-            consul.resolve("web.service.default.ns.consul").await?,
-            [] as [IpAddr; 0],
-            "{version}"
-        );
-        assert_eq!(
-            consul.resolve("nobody.service.consul").await?,
-            [] as [IpAddr; 0],
-            "{version}"
-        );
-        Ok(())
-    })
-    .await
-}
-
-// ---- CoreDNS ----
-
-/// Asks for the addresses of a Service until there are some, for a while: its server follows the cluster.
-async fn addresses(server: &CoreDns, service: &str) -> Result<Answer> {
-    let name = format!("{service}.default.svc.cluster.local");
-    let mut answer = dns::ask(server.dns_addr(), &name, Kind::A).await?;
-    for _ in 0..500 {
-        if !answer.addresses().is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        answer = dns::ask(server.dns_addr(), &name, Kind::A).await?;
-    }
-    Ok(answer)
-}
-
-#[tokio::test]
-async fn coredns_answers_for_services_and_follows_an_alias_to_consul() -> Result<()> {
-    let version = ConsulVersion::default();
-    let needed = [
-        Program::Etcd,
-        Program::KubeApiserver,
-        Program::Consul(version),
-        Program::CoreDns,
-    ];
-    if !Programs::locate().all_or_skip(&needed) {
-        return Ok(());
-    }
-    let (api, consul) = tokio::try_join!(ApiServer::start(), Consul::start(version))?;
-    let server = CoreDns::start(&api, &consul).await?;
-    let own = addresses(&server, "kubernetes").await?;
-    assert_eq!(own.addresses(), [IpAddr::from([10, 0, 0, 1])]);
-
-    let mut alias = service("consul");
-    alias["spec"] = json!({ "type": "ExternalName", "externalName": "consul.service.consul" });
-    api.client().post(SERVICES, &alias).await?.success()?;
-    let followed = addresses(&server, "consul").await?;
-    assert_eq!(followed.targets(), ["consul.service.consul"]);
-    assert_eq!(followed.addresses(), [IpAddr::from([127, 0, 0, 1])]);
-
-    server.kill()?;
-    let name = "nobody.default.svc.cluster.local";
-    assert!(matches!(
-        dns::ask(server.dns_addr(), name, Kind::A).await,
-        Err(Error::Unanswered { .. })
-    ));
-    server.restart().await?;
-    let unknown = dns::ask(server.dns_addr(), name, Kind::A).await?;
-    assert_eq!((unknown.code, unknown.records.len()), (3, 0));
-    Ok(())
 }
 
 #[tokio::test]
