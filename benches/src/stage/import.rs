@@ -25,8 +25,13 @@ const ROUNDS: usize = 3;
 const CHANGES: usize = 50;
 /// Between two changes, so that each finds the program at rest.
 const PAUSE: Duration = Duration::from_millis(300);
-/// How many services have a query of their own: as many as Consul lets one client have by default, or all.
-const QUERIES: [(&str, &str); 2] = [("128 queries", "128"), ("a query each", "1000")];
+/// How many queries there are: the default, of which half are enough for the nodes; one for each service; and so few that
+/// there are more nodes than half of them.
+const QUERIES: [(&str, &str); 3] = [
+    ("128 queries", "128"),
+    ("a query each", "1000"),
+    ("80 queries, too few for the nodes", "80"),
+];
 /// Requests that the loader has under way, as many as the sink has.
 const UNDER_WAY: usize = 32;
 const LIMIT: Duration = Duration::from_secs(120);
