@@ -11,10 +11,10 @@ use std::{
 
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
-use crate::{chain::Chain, settings::ClusterSettings};
+use crate::{args::given::without_password, chain::Chain, settings::ClusterSettings};
 
 /// Where the way to the API server is described.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(crate) async fn client(settings: &ClusterSettings) -> Result<(Client, String
     let mut config = config(settings).await?;
     // The client would try a request for minutes behind our backs; whoever asks repeats what helps.
     config.default_retry = false;
-    let server = config.cluster_url.to_string();
+    let server = without_password(config.cluster_url.to_string());
     match Client::try_from(config) {
         Ok(client) => Ok((client, server)),
         Err(error) => Err(format!(
@@ -53,8 +53,7 @@ async fn config(settings: &ClusterSettings) -> Result<Config, String> {
         env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty()),
         usual_file(),
     );
-    let unusable =
-        |error: &dyn std::error::Error| format!("{}: {}", origin.describe(), Chain(error));
+    let unusable = |error: &KubeconfigError| format!("{}: {}", origin.describe(), told(error));
     let file = match &origin {
         Origin::Named(path) | Origin::Usual(path) => {
             Kubeconfig::read_from(path).map_err(|error| unusable(&error))?
@@ -88,7 +87,7 @@ async fn config(settings: &ClusterSettings) -> Result<Config, String> {
             Some(context) => format!(
                 "--kube-context {context:?} of {}: {}",
                 origin.describe(),
-                Chain(&error)
+                told(&error)
             ),
             None => unusable(&error),
         })?;
@@ -96,6 +95,19 @@ async fn config(settings: &ClusterSettings) -> Result<Config, String> {
         config.proxy_url = None;
     }
     Ok(config)
+}
+
+/// What is wrong with a kubeconfig. The reader of YAML shows lines and values of the file, which may be credentials.
+fn told(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(parse) => {
+            let place = parse.location().map_or_else(String::new, |place| {
+                format!(" from line {}, column {} on", place.line(), place.column())
+            });
+            format!("expected the YAML of a kubeconfig{place}")
+        }
+        error => Chain(error).to_string(),
+    }
 }
 
 /// The proxy that a kubeconfig names for the cluster of a context.

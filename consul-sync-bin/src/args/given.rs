@@ -285,7 +285,7 @@ impl BadValue {
 }
 
 /// What stands before an @ in a URL is a password as like as not.
-fn without_password(text: String) -> String {
+pub(crate) fn without_password(text: String) -> String {
     match text.rsplit_once('@') {
         Some((before, host)) => match before.split_once("://") {
             Some((scheme, _)) => format!("{scheme}://...@{host}"),

@@ -31,6 +31,7 @@ mod outage;
 mod program;
 mod registered;
 mod rights;
+mod secrets;
 mod servers;
 mod takeover;
 mod tenants;

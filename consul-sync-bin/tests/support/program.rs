@@ -38,6 +38,13 @@ pub(crate) struct Printed {
     pub(crate) err: String,
 }
 
+/// What is logged where a test says nothing else.
+const LOUD: [&str; 2] = ["--log-level", "debug"];
+
+fn is_level(argument: &&str) -> bool {
+    argument.starts_with("--log-level")
+}
+
 impl Program {
     /// Starts it on these servers; it may not be ready yet.
     pub(crate) fn start(servers: &impl Reach, arguments: &[&str]) -> Self {
@@ -79,7 +86,8 @@ impl Program {
         let log = folder.path().join("log");
         let kept = File::create(&log).unwrap();
         let child = command
-            .args(["--listen", "127.0.0.1:0", "--log-level", "debug"])
+            .args(["--listen", "127.0.0.1:0"])
+            .args(LOUD.iter().filter(|_| !arguments.iter().any(is_level)))
             .args(arguments)
             .stdout(Stdio::null())
             .stderr(told.unwrap_or_else(|| kept.into()))
