@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use consul_sync_consul::testing::{Endpoint, FakeConsul, Instance};
+use consul_sync_consul::testing::{Endpoint, FakeConsul, Fault, Instance};
 use consul_sync_core::Status;
 
 use super::{
@@ -59,9 +59,18 @@ async fn a_change_of_health_does_not_cost_a_look_at_every_service() {
     assert_eq!(cost_of_a_check(0).await, (0, 2, 2));
 }
 
-/// What was asked for a change of what is registered, of 20 services in a catalog of 3 nodes, beside the queries for the
-/// names and for checks: for services, for the list of nodes, and for nodes.
-async fn cost_of_an_instance(queries: usize, node_queries: usize) -> (u64, u64, u64) {
+/// Requests for services, for the list of nodes, and for nodes.
+fn requests_by_node(consul: &FakeConsul) -> [u64; 3] {
+    let endpoints = [
+        Endpoint::ServiceHealth,
+        Endpoint::Nodes,
+        Endpoint::NodeServices,
+    ];
+    endpoints.map(|endpoint| consul.requests(endpoint))
+}
+
+/// 20 services in a catalog of 3 nodes, and who follows them.
+async fn followed(queries: usize, node_queries: usize) -> (FakeConsul, Told) {
     let consul = consul().await;
     fill(&consul, 20);
     let source = source(&consul.url(), |s| {
@@ -70,52 +79,67 @@ async fn cost_of_an_instance(queries: usize, node_queries: usize) -> (u64, u64, 
     });
     let mut told = Told::listed(&source).await;
     told.until_quiet(Duration::from_secs(2)).await;
-    let requests = || {
-        [
-            Endpoint::ServiceHealth,
-            Endpoint::Nodes,
-            Endpoint::NodeServices,
-        ]
-        .map(|endpoint| consul.requests(endpoint))
+    (consul, told)
+}
+
+/// What was asked for a change of what is registered, beside the queries for the names and for checks: for services, for
+/// the list of nodes, and for nodes.
+async fn cost(consul: &FakeConsul, told: &mut Told) -> [u64; 3] {
+    let (before, held) = (requests_by_node(consul), consul.blocked());
+    let moved = Instance {
+        port: 81,
+        ..instance("s7", 1)
     };
-    let (before, held) = (requests(), consul.blocked());
-    consul
-        .put_instance(Instance {
-            port: 81,
-            ..instance("s7", 1)
-        })
-        .unwrap();
+    consul.put_instance(moved).unwrap();
     told.until(|told| told.services["s7"].instances[0].default_port() == Some(81))
         .await;
     told.until_quiet(Duration::from_secs(2)).await;
     consul.until(|consul| consul.blocked() == held).await;
-    let after = requests();
-    (
-        after[0] - before[0],
-        after[1] - before[1],
-        after[2] - before[2],
-    )
+    let after = requests_by_node(consul);
+    [0, 1, 2].map(|at| after[at] - before[at])
+}
+
+async fn cost_of_an_instance(queries: usize, node_queries: usize) -> [u64; 3] {
+    let (consul, mut told) = followed(queries, node_queries).await;
+    cost(&consul, &mut told).await
 }
 
 #[tokio::test]
 async fn a_change_of_an_instance_costs_one_request_where_its_service_has_a_query() {
-    assert_eq!(cost_of_an_instance(20, 10).await, (1, 0, 0));
+    assert_eq!(cost_of_an_instance(20, 10).await, [1, 0, 0]);
 }
 
 #[tokio::test]
 async fn the_query_of_a_node_tells_which_service_changed() {
     // What it is, the query that the service gets now in another one's place, and the node's query anew.
-    assert_eq!(cost_of_an_instance(10, 3).await, (2, 0, 1));
+    assert_eq!(cost_of_an_instance(10, 3).await, [2, 0, 1]);
     // No place is left for a query of the service.
-    assert_eq!(cost_of_an_instance(3, 3).await, (1, 0, 1));
+    assert_eq!(cost_of_an_instance(3, 3).await, [1, 0, 1]);
+}
+
+#[tokio::test]
+async fn after_an_outage_the_queries_of_nodes_tell_again() {
+    let (consul, mut told) = followed(3, 3).await;
+    let endpoints = [Endpoint::Nodes, Endpoint::NodeServices];
+    let reads = Fault::new().error_before(500, "No cluster leader");
+    consul.inject(endpoints.into_iter().fold(reads, Fault::on));
+    consul.disconnect();
+    told.until(|told| !told.errors.is_empty()).await;
+    consul.clear_faults();
+    // The nodes, their list, the names, and two states of checks.
+    while consul.blocked() != 7 {
+        told.until_quiet(Duration::from_millis(100)).await;
+    }
+    told.until_quiet(Duration::from_secs(2)).await;
+    assert_eq!(cost(&consul, &mut told).await, [1, 0, 1]);
 }
 
 #[tokio::test]
 async fn with_more_nodes_than_queries_for_them_every_service_is_looked_at() {
     // 15 looks, the content of what changed, and its query.
-    assert_eq!(cost_of_an_instance(5, 2).await, (17, 0, 0));
-    assert_eq!(cost_of_an_instance(5, 0).await, (17, 0, 0));
-    assert_eq!(cost_of_an_instance(0, 3).await, (21, 0, 0));
+    assert_eq!(cost_of_an_instance(5, 2).await, [17, 0, 0]);
+    assert_eq!(cost_of_an_instance(5, 0).await, [17, 0, 0]);
+    assert_eq!(cost_of_an_instance(0, 3).await, [21, 0, 0]);
 }
 
 #[tokio::test]

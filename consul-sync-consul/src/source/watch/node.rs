@@ -16,6 +16,8 @@ pub(super) struct Nodes {
     pub(super) open: Option<Open>,
     /// Whether every node there is stands below, as far as the last answer says.
     pub(super) is_complete: bool,
+    /// The last query failed.
+    pub(super) is_troubled: bool,
     /// By their folded names. None where there are too many, or one that cannot be asked for by its name.
     pub(super) by_name: BTreeMap<Arc<str>, Node>,
 }
@@ -45,6 +47,7 @@ impl Nodes {
             query: Query::new(),
             open: None,
             is_complete: false,
+            is_troubled: false,
             by_name: BTreeMap::new(),
         }
     }
@@ -52,7 +55,7 @@ impl Nodes {
     /// Whether no instance can change anywhere without one of these queries telling it.
     pub(super) fn cover(&self) -> bool {
         let is_covered = |node: &Node| node.read.is_some() && !node.is_troubled;
-        self.is_complete && self.by_name.values().all(is_covered)
+        self.is_complete && !self.is_troubled && self.by_name.values().all(is_covered)
     }
 
     /// Whatever is held may hang: each is asked once without being held, and says what it missed.

@@ -108,11 +108,11 @@ impl Following {
     ) -> Result<(), Error> {
         let nodes = &mut self.lists[scope].nodes;
         nodes.open = None;
+        nodes.is_troubled = reply.result.is_err();
         let read = match reply.result {
             Ok(read) => read,
             Err(error) => {
                 nodes.query.failed(&error);
-                nodes.is_complete = false;
                 self.lists[scope].poke();
                 return self.report(error, items);
             }
@@ -129,12 +129,9 @@ impl Following {
                 .succeeded(read.parse, reply.held, News::None, is_early);
             return Ok(());
         };
-        let has_changed = !names.keys().eq(nodes.by_name.keys());
-        let news = if has_changed {
-            News::Change
-        } else {
-            News::None
-        };
+        // A node may change without end, and the next new one is not to wait for long.
+        let is_known = names.keys().eq(nodes.by_name.keys());
+        let news = if is_known { News::Echo } else { News::Change };
         nodes.query.succeeded(read.parse, reply.held, news, false);
         let is_usable =
             names.len() <= self.most_nodes() && names.values().all(|name| is_readable(name));
