@@ -74,6 +74,15 @@ labels:
 {{- if $v.aclSyncToken.secretName -}}
 {{- $_ := set $set "consul-token-file" "/consul/token/token" -}}
 {{- end -}}
+{{- if $v.consul.login.method -}}
+{{- $_ := set $set "consul-login-method" $v.consul.login.method -}}
+{{- $_ := set $set "consul-login-datacenter" $v.consul.login.datacenter -}}
+{{- $meta := list -}}
+{{- range $key, $value := $v.consul.login.meta -}}
+{{- $meta = append $meta (printf "%s=%s" $key $value) -}}
+{{- end -}}
+{{- $_ := set $set "consul-login-meta" (join "," $meta) -}}
+{{- end -}}
 {{- if $v.toConsul -}}
 {{- $_ := set $set "default-sync" $v.default -}}
 {{- $_ := set $set "name-prefix" $v.consulPrefix -}}
@@ -146,6 +155,9 @@ labels:
 {{- end -}}
 {{- if not (or .Values.toConsul .Values.toK8S) -}}
 {{- fail "toConsul and toK8S are both false: nothing would be synchronised; set enabled to false to install nothing" -}}
+{{- end -}}
+{{- if and .Values.consul.login.method .Values.aclSyncToken.secretName -}}
+{{- fail "consul.login.method and aclSyncToken.secretName: a token comes from one of them" -}}
 {{- end -}}
 {{- if and (gt (int .Values.replicas) 1) (eq .Values.leaderElection.kind "none") -}}
 {{- fail "replicas is more than 1 and leaderElection.kind is none: all of them would write; set leaderElection.kind to lease" -}}
