@@ -35,6 +35,7 @@ use crate::{
     cluster::Cluster,
     error::{Error, Result},
     fleet::Fleet,
+    meter::Meter,
     report::Report,
     stage::{Bench, Checks, Place},
 };
@@ -148,13 +149,15 @@ fn rounds(size: Size, checks: Checks) -> usize {
 /// What needs a catalog that is already as it should be.
 async fn running(args: &Args, bench: &Arc<Bench>, report: &mut Report) -> Result<()> {
     let consul = bench.consul().await?;
-    let program = bench.run(consul.url()).await?;
+    let meter = Meter::start(consul.http_addr()).await?;
+    let program = bench.run(&meter.url()).await?;
     let instances = bench.cluster.fleet.instances();
     program
         .until_written(instances, Duration::from_secs(3 * 3600))
         .await?;
     if args.measures(Stage::Changes) {
-        stage::changes::measure(Arc::clone(bench), &consul, &program, CHANGES, report).await?;
+        let parts = (&consul, &program, &meter);
+        stage::changes::measure(Arc::clone(bench), parts, CHANGES, report).await?;
         program.until_quiet(Duration::from_secs(60)).await?;
     }
     program.stop().await?;

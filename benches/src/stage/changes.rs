@@ -12,6 +12,7 @@ use tokio::{
 use crate::{
     error::{Error, Result},
     fleet::Fleet,
+    meter::Meter,
     program::Program,
     report::{Figure, Goal, Report},
     stage::Bench,
@@ -34,13 +35,13 @@ struct Times {
 /// `per_second` changes a second for so long.
 pub(crate) async fn measure(
     bench: Arc<Bench>,
-    consul: &Consul,
-    program: &Program,
+    (consul, program, meter): (&Consul, &Program, &Meter),
     (per_second, length): (u32, Duration),
     report: &mut Report,
 ) -> Result<()> {
     let client = consul.client().keeping_connections();
     let before = program.read().await?;
+    let (begun, (requests, bytes)) = (Instant::now(), meter.read());
     let fleet = bench.cluster.fleet;
     let turn = TURN.min(fleet.services);
     let count = usize::try_from(u64::from(per_second) * length.as_secs()).unwrap_or(usize::MAX);
@@ -65,6 +66,8 @@ pub(crate) async fn measure(
         done.map_err(|error| Error::wrong(format!("a change was not followed: {error}")))??;
     }
     let after = program.read().await?;
+    let minutes = begun.elapsed().as_secs_f64() / 60.0;
+    let (more_requests, more_bytes) = meter.read();
     let times = std::mem::take(&mut *results.lock().await);
     let whole = sorted(times.iter().map(|times| times.whole).collect());
     let answered = sorted(times.iter().map(|times| times.after_answer).collect());
@@ -94,6 +97,20 @@ pub(crate) async fn measure(
         limit: None,
         goal: None,
     });
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand, and some hundred million")]
+    let figures = [
+        ("requests a minute", "", (more_requests - requests) as f64),
+        ("MiB read a minute", "MiB", (more_bytes - bytes) as f64 / 1024.0 / 1024.0),
+    ];
+    for (what, unit, more) in figures {
+        report.add(Figure {
+            name: name(what),
+            unit,
+            ours: Some(more / minutes),
+            limit: None,
+            goal: None,
+        });
+    }
     Ok(())
 }
 
