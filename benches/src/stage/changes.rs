@@ -97,10 +97,17 @@ pub(crate) async fn measure(
         limit: None,
         goal: None,
     });
-    #[expect(clippy::cast_precision_loss, reason = "a few thousand, and some hundred million")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a few thousand, and some hundred million"
+    )]
     let figures = [
         ("requests a minute", "", (more_requests - requests) as f64),
-        ("MiB read a minute", "MiB", (more_bytes - bytes) as f64 / 1024.0 / 1024.0),
+        (
+            "MiB read a minute",
+            "MiB",
+            (more_bytes - bytes) as f64 / 1024.0 / 1024.0,
+        ),
     ];
     for (what, unit, more) in figures {
         report.add(Figure {
