@@ -29,7 +29,7 @@ pub(crate) struct Early<S> {
 }
 
 struct First {
-    taken: Vec<Item>,
+    taken: Vec<Event<Key, Arc<Service>>>,
     rest: BoxStream<'static, Item>,
 }
 
@@ -47,24 +47,30 @@ impl<S: Source> Early<S> {
         }
     }
 
-    /// Waits for something else, and lets the source, if there is one, do its first listing meanwhile.
+    /// Waits for something else, and lets the source, if there is one, do its first listing meanwhile. A stream that
+    /// failed by then is forgotten: who follows the source begins another, and hears of no trouble that may be over.
     pub(crate) async fn meanwhile<T>(
         early: &mut Option<Self>,
         awaited: impl Future<Output = T>,
     ) -> T {
         pin!(awaited);
-        let first = early.as_mut().map(|early| {
-            early
-                .first
-                .get_mut()
-                .unwrap_or_else(PoisonError::into_inner)
-        });
-        if let Some(Some(first)) = first {
-            while first.taken.len() < TAKEN {
-                select! {
-                    done = &mut awaited => return done,
-                    Some(item) = first.rest.next() => first.taken.push(item),
-                }
+        let Some(early) = early else {
+            return awaited.await;
+        };
+        let slot = early
+            .first
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        while let Some(first) = slot
+            && first.taken.len() < TAKEN
+        {
+            let next = select! {
+                done = &mut awaited => return done,
+                next = first.rest.next() => next,
+            };
+            match next {
+                Some(Ok(event)) => first.taken.push(event),
+                Some(Err(_)) | None => *slot = None,
             }
         }
         awaited.await
@@ -79,7 +85,7 @@ impl<S: Source> Source for Early<S> {
     fn watch(&self) -> BoxStream<'static, Item> {
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
         match first.take() {
-            Some(First { taken, rest }) => stream::iter(taken).chain(rest).boxed(),
+            Some(First { taken, rest }) => stream::iter(taken).map(Ok).chain(rest).boxed(),
             None => self.source.watch(),
         }
     }
@@ -95,7 +101,12 @@ impl<S: fmt::Debug> fmt::Debug for Early<S> {
 
 #[cfg(test)]
 mod tests {
-    use consul_sync_core::testing::{TableSource, service};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use consul_sync_core::{
+        ErrorKind,
+        testing::{TableSource, service},
+    };
     use consul_sync_k8s::{ExportSettings, KubeSource, Verb, testing::FakeCluster};
     use tokio::sync::oneshot;
 
@@ -138,6 +149,39 @@ mod tests {
             expected,
             "the next stream is the source's own"
         );
+    }
+
+    /// Its first stream fails.
+    #[derive(Debug, Default)]
+    struct FailsOnce(AtomicBool, TableSource);
+
+    impl Source for FailsOnce {
+        fn name(&self) -> &'static str {
+            self.1.name()
+        }
+
+        fn watch(&self) -> BoxStream<'static, Item> {
+            if self.0.swap(true, Ordering::Relaxed) {
+                return self.1.watch();
+            }
+            let error = SourceError::new(ErrorKind::Unavailable, "away");
+            stream::iter([Ok(Event::RelistStarted), Err(error)]).boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_failed_before_anybody_followed_it_is_begun_anew() {
+        let failing = FailsOnce(AtomicBool::new(false), source());
+        let mut early = Some(Early::new(failing));
+        // Takes longer than the stream takes to fail.
+        let slow = async {
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        };
+        Early::meanwhile(&mut early, slow).await;
+        let early = early.unwrap();
+        assert_eq!(listing(&early).await, listing(&source()).await);
     }
 
     #[tokio::test]
