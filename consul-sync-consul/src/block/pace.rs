@@ -16,7 +16,7 @@ const SERVER: u32 = 3;
 /// How much longer than a read the gap after it is, so that reads take a bounded share of the server's time.
 const SHARE: u32 = 4;
 /// The shortest time between two whole reads when they show nothing but our own writes, whose outcome is known.
-const ECHO_GAP: Duration = Duration::from_secs(2);
+const ECHO_GAP: Duration = Duration::from_millis(750);
 /// The same for the gap after such a read: what writes fast is not slowed down by looking at what it wrote.
 const ECHO_SHARE: u32 = 24;
 /// How many answers without news in a row cost nothing.
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn our_own_writes_are_read_back_less_often_than_others_changes() {
         let mut pace = Pace::new();
-        assert_eq!(pause_after(&mut pace, MS, MS, News::Echo), 2000 * MS);
+        assert_eq!(pause_after(&mut pace, MS, MS, News::Echo), 750 * MS);
         assert_eq!(pause_after(&mut pace, MS, MS, News::Change), 250 * MS);
         assert_eq!(pause_after(&mut pace, 100 * MS, MS, News::Echo), 7200 * MS);
     }
