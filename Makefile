@@ -39,7 +39,7 @@ endif
 test: ## Run all tests, against real servers, which are built once where Go is installed
 	@dev/test $(ARGS)
 
-bench: ## Measure on real servers beside a bare loader: figures, limits, goals (SIZE=large takes an hour)
+bench: ## Measure on real servers beside a bare loader: figures, limits, goals (SIZE=large takes far longer)
 	@dev/servers/build
 	cargo build --release -p consul-sync-bin -p consul-sync-benches
 	@$(programs)/consul-sync-bench --size $(SIZE) --json $(programs)/../bench.json $(BENCH)
