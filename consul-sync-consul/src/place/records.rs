@@ -24,11 +24,7 @@ struct Parts<'a> {
     which: Checks,
     /// One for each claim.
     commons: Vec<Arc<Common>>,
-    checks: Vec<Arc<RegisteredCheck>>,
 }
-
-/// How many of the last checks are looked at for one that is the same.
-const RECENT: usize = 4;
 
 /// What of a claim had no place.
 #[derive(Default)]
@@ -92,9 +88,7 @@ pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<
             ids::plain(name, &address)
         };
         if let Some(id) = id {
-            let record = placement
-                .known
-                .share(candidate.registration(id, &mut parts));
+            let record = placement.known.share(candidate.registration(id, &parts));
             parts.prefer(candidate.claim, &record);
             placed.push((record, candidate));
         }
@@ -178,7 +172,7 @@ impl Candidate<'_> {
         })
     }
 
-    fn registration(&self, id: RecordId, parts: &mut Parts<'_>) -> Registration {
+    fn registration(&self, id: RecordId, parts: &Parts<'_>) -> Registration {
         Registration {
             id,
             common: Arc::clone(&parts.commons[self.claim]),
@@ -226,7 +220,6 @@ impl<'a> Parts<'a> {
             has_ports: placement.named_ports,
             which: placement.checks,
             commons: claims.iter().map(common).collect(),
-            checks: Vec::new(),
         }
     }
 
@@ -237,26 +230,11 @@ impl<'a> Parts<'a> {
         if !Arc::ptr_eq(common, &record.common) && *common == record.common {
             *common = Arc::clone(&record.common);
         }
-        let Some(held) = &record.check else { return };
-        let mut recent = self.checks.iter_mut().rev().take(RECENT);
-        if let Some(check) = recent.find(|check| *check == held) {
-            *check = Arc::clone(held);
-        }
     }
 
-    /// The checks of a service are mostly of two kinds, ready and not.
-    fn check(&mut self, check: &Check) -> Option<Arc<RegisteredCheck>> {
-        if !self.which.has(check) {
-            return None;
-        }
-        let check = RegisteredCheck::from(check);
-        let mut recent = self.checks.iter().rev().take(RECENT);
-        if let Some(known) = recent.find(|known| ***known == check) {
-            return Some(Arc::clone(known));
-        }
-        let check = self.known.check(check);
-        self.checks.push(Arc::clone(&check));
-        Some(check)
+    fn check(&self, check: &Check) -> Option<Arc<RegisteredCheck>> {
+        let is_registered = self.which.has(check);
+        is_registered.then(|| self.known.check(RegisteredCheck::from(check)))
     }
 }
 
