@@ -201,6 +201,16 @@ async fn marked(catalog: &Catalog<'_>) -> usize {
         .count()
 }
 
+/// Everything is taken over.
+async fn until_marked(catalog: &Catalog<'_>) {
+    until(
+        "three marks",
+        async || marked(catalog).await,
+        |marks| *marks == 3,
+    )
+    .await;
+}
+
 async fn the_incumbents_catalog_is_taken_over_with_nothing_absent_for_a_moment_and_goes_back(
     servers: &Servers,
 ) {
@@ -233,12 +243,7 @@ async fn the_incumbents_catalog_is_taken_over_with_nothing_absent_for_a_moment_a
     probe.looked().await;
 
     let mut program = Program::ready(servers, &AS_INCUMBENT).await;
-    until(
-        "three marks",
-        async || marked(&catalog).await,
-        |marks| *marks == 3,
-    )
-    .await;
+    until_marked(&catalog).await;
     probe.looked().await;
     assert_eq!(made(servers).await, before, "the same ones, in place");
 
@@ -259,12 +264,7 @@ async fn the_incumbents_catalog_is_taken_over_with_nothing_absent_for_a_moment_a
 
     // And forth again.
     let _program = Program::ready(servers, &AS_INCUMBENT).await;
-    until(
-        "three marks",
-        async || marked(&catalog).await,
-        |marks| *marks == 3,
-    )
-    .await;
+    until_marked(&catalog).await;
     probe.looked().await;
     assert_eq!(made(servers).await, before);
     probe.end().await;
