@@ -8,6 +8,7 @@
 mod apply;
 mod encode;
 mod refusal;
+mod sent;
 mod single;
 mod step;
 mod under_way;

@@ -2,23 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use bytes::Bytes;
 use consul_sync_core::{Op, Outcome, Outcomes, Reason, Rejection, Slot};
-use http::StatusCode;
 
 use super::{
-    NodeWrite, Refusal, fence_cost,
+    Refusal, fence_cost,
     refusal::{missing_rule, rejection},
+    sent::Sent,
     single, step,
     under_way::UnderWay,
     versions::{Applied, applied},
 };
 use crate::{
     Call, Error, Fence,
-    answer::Answer,
     lock::Grant,
-    registration::{KUBERNETES, Registration, SOURCE_META, Version},
-    request::Request,
+    registration::{Registration, Version},
     sink::{Inner, NodeState},
     wire::{TxnAnswer, TxnError},
 };
@@ -41,20 +38,6 @@ pub(crate) struct Apply<'a> {
     /// The lead, where one is needed; the same for all parts.
     grant: Option<Grant>,
     under_way: UnderWay<'a>,
-}
-
-/// What became of one transaction.
-enum Sent {
-    Applied(TxnAnswer),
-    Refused(Call, Vec<TxnError>),
-    /// Nothing of it was applied, and it has to be smaller.
-    TooLarge,
-    /// Nothing of it was applied, and one of it never will be.
-    Unreadable(String),
-    /// It did not reach a server that could apply it.
-    Unsent(Error),
-    /// It may have been applied.
-    Unclear,
 }
 
 // === impl Apply ===
@@ -107,7 +90,8 @@ impl<'a> Apply<'a> {
                 }
                 continue;
             }
-            match self.send(&part, node).await? {
+            let ops: Vec<&Op<Registration>> = part.iter().map(|at| &self.ops[*at]).collect();
+            match self.sink.send(self.fence(), node, &ops).await? {
                 Sent::Applied(answer) => self.applied(&part, &answer, highest),
                 Sent::Refused(call, errors) => {
                     if self.is_fenced_off(&call, &errors)? {
@@ -171,74 +155,6 @@ impl<'a> Apply<'a> {
         }
         if !part.is_empty() {
             self.parts.push_back(part);
-        }
-    }
-
-    async fn send(&self, part: &[usize], node: NodeState) -> Result<Sent, Error> {
-        let sink = self.sink;
-        let address = sink.settings.node_address.to_string();
-        let node = match node {
-            NodeState::Due(expected) => Some(NodeWrite {
-                address: &address,
-                meta: &[(SOURCE_META, KUBERNETES)],
-                expected,
-            }),
-            NodeState::Unknown | NodeState::Present | NodeState::Agents => None,
-        };
-        let ops: Vec<&Op<Registration>> = part.iter().map(|at| &self.ops[*at]).collect();
-        let body = sink
-            .target()
-            .body(self.fence(), node.as_ref(), &ops)
-            .map_err(|error| Error::Settings(format!("encode a transaction: {error}")))?;
-        let length = body.len();
-        let request = sink
-            .client
-            .scoped(Request::put(&["txn"], Bytes::from(body)).patient(3));
-        let error = match sink.client.call(&request).await {
-            Ok(answer) if answer.status == StatusCode::CONFLICT => {
-                return Ok(sink.refusal(&answer));
-            }
-            Ok(answer) => {
-                return Ok(match answer.json::<TxnAnswer>() {
-                    Ok(results) if results.errors.is_empty() => Sent::Applied(results),
-                    // A success that cannot be read was one all the same, or a proxy's invention.
-                    _ => Sent::Unclear,
-                });
-            }
-            Err(error) => error,
-        };
-        match &error {
-            Error::Status { status, text, .. } => match status.as_u16() {
-                401 | 403 => Err(Error::Denied {
-                    rule: missing_rule(text, sink.settings.node.as_str()),
-                    text: error.to_string(),
-                    call: sink.client.about("PUT", "/v1/txn"),
-                }),
-                413 => {
-                    if text.contains("too many operations") {
-                        sink.limits.fewer_ops();
-                    } else {
-                        sink.limits.fewer_bytes(length);
-                    }
-                    Ok(Sent::TooLarge)
-                }
-                400 | 500 if Refusal::is_permanent_text(text) => Ok(Sent::Unreadable(text.clone())),
-                500..=599 => {
-                    tracing::debug!(%error, "a transaction ended without a clear answer");
-                    Ok(Sent::Unclear)
-                }
-                429 => Ok(Sent::Unsent(error)),
-                _ => Err(error),
-            },
-            _ if error.may_have_been_applied() => {
-                if matches!(error, Error::Broken { .. }) && length > 64 * 1024 {
-                    // A server that takes no body of this size may close the connection before it says so.
-                    sink.limits.fewer_bytes(length);
-                }
-                tracing::debug!(%error, "a transaction ended without a clear answer");
-                Ok(Sent::Unclear)
-            }
-            _ => Ok(Sent::Unsent(error)),
         }
     }
 
@@ -408,18 +324,5 @@ impl<'a> Apply<'a> {
             rule: missing_rule(text, self.sink.settings.node.as_str()),
             text: text.chars().filter(|c| !c.is_control()).take(300).collect(),
         }
-    }
-}
-
-impl Inner {
-    /// Reads the 409 of a transaction.
-    fn refusal(&self, answer: &Answer) -> Sent {
-        let Ok(mut refused) = answer.json::<TxnAnswer>() else {
-            return Sent::Unclear;
-        };
-        for error in &mut refused.errors {
-            error.what = self.client.redact(std::mem::take(&mut error.what));
-        }
-        Sent::Refused(answer.call.clone(), refused.errors)
     }
 }
