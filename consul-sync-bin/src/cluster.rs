@@ -11,10 +11,25 @@ use std::{
 
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{Cluster, Kubeconfig, KubeconfigError},
 };
 
 use crate::{args::given::without_password, chain::Chain, settings::ClusterSettings};
+
+mod following;
+
+use following::Following;
+
+/// The way to the API server: what a client is made from, each time that one is made.
+#[derive(Clone, Debug)]
+struct Way {
+    origin: Origin,
+    /// The context that the operator named.
+    context: Option<String>,
+    /// What the origin said when the program started; `None` in a pod. It is not read again: it could lead to another
+    /// cluster then, whose services would take the places of this one's.
+    kubeconfig: Option<Kubeconfig>,
+}
 
 /// Where the way to the API server is described.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,72 +44,20 @@ enum Origin {
     Pod,
 }
 
-/// A client for the API server, and the server's address for people; nothing is asked of it yet.
+/// A client for the API server, and the server's address for people; nothing is asked of it yet. The client follows the
+/// files with certificates, keys and tokens that it is made from.
 ///
 /// # Errors
 /// Names the flag, variable or file that cannot be used.
-pub(crate) async fn client(settings: &ClusterSettings) -> Result<(Client, String), String> {
-    let mut config = config(settings).await?;
-    // The client would try a request for minutes behind our backs; whoever asks repeats what helps.
-    config.default_retry = false;
+pub(crate) fn client(settings: &ClusterSettings) -> Result<(Client, String), String> {
+    let way = Way::find(settings)?;
+    let config = way.config()?;
     let server = without_password(config.cluster_url.to_string());
-    match Client::try_from(config) {
-        Ok(client) => Ok((client, server)),
-        Err(error) => Err(format!(
-            "cannot make a client for {server}: {}",
-            Chain(&error)
-        )),
-    }
-}
-
-async fn config(settings: &ClusterSettings) -> Result<Config, String> {
-    let origin = Origin::find(
-        settings,
-        env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty()),
-        usual_file(),
-    );
-    let unusable = |error: &KubeconfigError| format!("{}: {}", origin.describe(), told(error));
-    let file = match &origin {
-        Origin::Named(path) | Origin::Usual(path) => {
-            Kubeconfig::read_from(path).map_err(|error| unusable(&error))?
-        }
-        // `None` when every file of the list is empty text, which the search has seen.
-        Origin::Variable => Kubeconfig::from_env()
-            .map_err(|error| unusable(&error))?
-            .unwrap_or_default(),
-        Origin::Pod => {
-            if settings.context.is_some() {
-                return Err(
-                    "--kube-context: there is no kubeconfig; give one with --kubeconfig".to_owned(),
-                );
-            }
-            return Config::incluster().map_err(|error| {
-                format!(
-                    "no kubeconfig (--kubeconfig, KUBECONFIG, ~/.kube/config) and not in a pod of a cluster: {}",
-                    Chain(&error)
-                )
-            });
-        }
-    };
-    let options = KubeConfigOptions {
-        context: settings.context.clone(),
-        ..KubeConfigOptions::default()
-    };
-    let names_proxy = proxy(&file, settings.context.as_deref()).is_some();
-    let mut config = Config::from_custom_kubeconfig(file, &options)
-        .await
-        .map_err(|error| match &settings.context {
-            Some(context) => format!(
-                "--kube-context {context:?} of {}: {}",
-                origin.describe(),
-                told(&error)
-            ),
-            None => unusable(&error),
-        })?;
-    if !names_proxy {
-        config.proxy_url = None;
-    }
-    Ok(config)
+    let namespace = config.default_namespace.clone();
+    Ok((
+        Client::new(Following::new(way, &config)?, namespace),
+        server,
+    ))
 }
 
 /// What is wrong with a kubeconfig. The reader of YAML shows lines and values of the file, which may be credentials.
@@ -110,19 +73,103 @@ fn told(error: &KubeconfigError) -> String {
     }
 }
 
-/// The proxy that a kubeconfig names for the cluster of a context.
-fn proxy<'a>(file: &'a Kubeconfig, context: Option<&'a str>) -> Option<&'a str> {
-    let context = context.or(file.current_context.as_deref())?;
+/// The cluster of a kubeconfig's context.
+fn cluster(file: &Kubeconfig) -> Option<&Cluster> {
+    let context = file.current_context.as_deref()?;
     let context = file.contexts.iter().find(|named| named.name == context)?;
-    let cluster = &context.context.as_ref()?.cluster;
-    let cluster = file.clusters.iter().find(|named| named.name == *cluster)?;
-    let proxy = cluster.cluster.as_ref()?.proxy_url.as_deref();
+    let name = &context.context.as_ref()?.cluster;
+    let cluster = file.clusters.iter().find(|named| named.name == *name)?;
+    cluster.cluster.as_ref()
+}
+
+/// The proxy that a kubeconfig names for its cluster.
+fn proxy(file: &Kubeconfig) -> Option<&str> {
+    let proxy = cluster(file)?.proxy_url.as_deref();
     proxy.filter(|proxy| !proxy.is_empty())
+}
+
+/// The file with the authority of a kubeconfig's cluster, where that is not in the kubeconfig itself.
+fn authority(file: &Kubeconfig) -> Option<PathBuf> {
+    let cluster = cluster(file)?;
+    match cluster.certificate_authority_data {
+        None => cluster.certificate_authority.as_ref().map(PathBuf::from),
+        Some(_) => None,
+    }
 }
 
 fn usual_file() -> Option<PathBuf> {
     let file = env::home_dir()?.join(".kube").join("config");
     file.exists().then_some(file)
+}
+
+// === impl Way ===
+
+impl Way {
+    fn find(settings: &ClusterSettings) -> Result<Self, String> {
+        let origin = Origin::find(
+            settings,
+            env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty()),
+            usual_file(),
+        );
+        let unusable = |error: &KubeconfigError| format!("{}: {}", origin.describe(), told(error));
+        let mut kubeconfig = match &origin {
+            Origin::Named(path) | Origin::Usual(path) => {
+                Some(Kubeconfig::read_from(path).map_err(|error| unusable(&error))?)
+            }
+            // `None` when every file of the list is empty text, which the search has seen.
+            Origin::Variable => {
+                let files = Kubeconfig::from_env().map_err(|error| unusable(&error))?;
+                Some(files.unwrap_or_default())
+            }
+            Origin::Pod => None,
+        };
+        let context = settings.context.clone();
+        match (&mut kubeconfig, &context) {
+            (Some(file), Some(context)) => file.current_context = Some(context.clone()),
+            (None, Some(_)) => {
+                return Err(
+                    "--kube-context: there is no kubeconfig; give one with --kubeconfig".to_owned(),
+                );
+            }
+            (_, None) => {}
+        }
+        Ok(Self {
+            origin,
+            context,
+            kubeconfig,
+        })
+    }
+
+    /// With the files that it names as they are now.
+    fn config(&self) -> Result<Config, String> {
+        let mut config = match &self.kubeconfig {
+            None => Config::incluster().map_err(|error| {
+                format!(
+                    "no kubeconfig (--kubeconfig, KUBECONFIG, ~/.kube/config) and not in a pod of a cluster: {}",
+                    Chain(&error)
+                )
+            })?,
+            Some(file) => self.config_of(file)?,
+        };
+        // The client would try a request for minutes behind our backs; whoever asks repeats what helps.
+        config.default_retry = false;
+        Ok(config)
+    }
+
+    fn config_of(&self, file: &Kubeconfig) -> Result<Config, String> {
+        let mut config = Config::try_from(file.clone()).map_err(|error| {
+            let (origin, told) = (self.origin.describe(), told(&error));
+            match &self.context {
+                Some(context) => format!("--kube-context {context:?} of {origin}: {told}"),
+                None => format!("{origin}: {told}"),
+            }
+        })?;
+        if proxy(file).is_none() {
+            config.proxy_url = None;
+        }
+        config.root_cert_file = authority(file);
+        Ok(config)
+    }
 }
 
 // === impl Origin ===
@@ -177,36 +224,38 @@ mod tests {
 
     #[test]
     fn fault_g11_only_a_proxy_of_the_chosen_cluster_counts() {
-        let file = Kubeconfig::from_yaml(
+        let mut file = Kubeconfig::from_yaml(
             "{current-context: a, contexts: [{name: a, context: {cluster: direct, user: u}}, \
              {name: b, context: {cluster: proxied, user: u}}], \
              clusters: [{name: direct, cluster: {server: 'https://a', proxy-url: ''}}, \
              {name: proxied, cluster: {server: 'https://b', proxy-url: 'http://proxy'}}]}",
-        );
-        let file = file.unwrap();
-        assert_eq!(proxy(&file, None), None);
-        assert_eq!(proxy(&file, Some("b")), Some("http://proxy"));
-        assert_eq!(proxy(&file, Some("nobody")), None);
+        )
+        .unwrap();
+        assert_eq!(proxy(&file), None);
+        file.current_context = Some("b".to_owned());
+        assert_eq!(proxy(&file), Some("http://proxy"));
+        file.current_context = Some("nobody".to_owned());
+        assert_eq!(proxy(&file), None);
     }
 
-    #[tokio::test]
-    async fn a_named_file_that_is_missing_is_an_error_that_names_the_flag() {
-        let error = config(&named("/nowhere/config")).await.unwrap_err();
+    #[test]
+    fn a_named_file_that_is_missing_is_an_error_that_names_the_flag() {
+        let error = Way::find(&named("/nowhere/config")).unwrap_err();
         assert!(
             error.starts_with("--kubeconfig /nowhere/config: ") && error.contains("No such file"),
             "{error}"
         );
     }
 
-    #[tokio::test]
-    async fn a_context_that_is_missing_is_named() {
+    #[test]
+    fn a_context_that_is_missing_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, "apiVersion: v1\nkind: Config\n").unwrap();
         let settings = ClusterSettings {
             context: Some("blue".to_owned()),
             ..named(file.path().to_str().unwrap())
         };
-        let error = config(&settings).await.unwrap_err();
+        let error = Way::find(&settings).unwrap().config().unwrap_err();
         assert!(
             error.starts_with("--kube-context \"blue\" of --kubeconfig "),
             "{error}"

@@ -59,8 +59,8 @@ impl Clients {
     ///
     /// # Errors
     /// Names the setting that cannot be used.
-    pub(crate) async fn new(settings: &Settings) -> Result<Self, String> {
-        let (kubernetes, kubernetes_server) = cluster::client(&settings.cluster).await?;
+    pub(crate) fn new(settings: &Settings) -> Result<Self, String> {
+        let (kubernetes, kubernetes_server) = cluster::client(&settings.cluster)?;
         Ok(Self {
             kubernetes,
             kubernetes_server,

@@ -4,16 +4,12 @@
 //! the default would otherwise make the first connection panic. Certificate files are read again when they
 //! change, so that a rotation needs no restart.
 
-use std::{
-    fmt, fs, io,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, fs, io, path::PathBuf, sync::Arc};
 
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 
-use crate::{Error, token::Stamp};
+use crate::{Error, followed::Followed};
 
 /// How a server's certificate is judged, and what we show of ours.
 ///
@@ -40,13 +36,7 @@ pub struct TlsSettings {
 #[derive(Debug)]
 pub(crate) struct Tls {
     settings: TlsSettings,
-    current: Mutex<Option<Loaded>>,
-}
-
-#[derive(Debug)]
-struct Loaded {
-    stamps: Vec<Option<Stamp>>,
-    config: Arc<ClientConfig>,
+    current: Followed<Arc<ClientConfig>>,
 }
 
 impl fmt::Debug for TlsSettings {
@@ -69,7 +59,7 @@ impl Tls {
     pub(crate) fn new(settings: TlsSettings) -> Result<Self, Error> {
         let tls = Self {
             settings,
-            current: Mutex::new(None),
+            current: Followed::default(),
         };
         tls.config()?;
         Ok(tls)
@@ -77,30 +67,9 @@ impl Tls {
 
     /// The configuration for the next connection.
     pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, Error> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamps = self.stamps();
-        if let Some(loaded) = &*current
-            && loaded.stamps == stamps
-        {
-            return Ok(Arc::clone(&loaded.config));
-        }
-        match (self.settings.build(), &mut *current) {
-            (Ok(config), current) => {
-                let config = Arc::new(config);
-                *current = Some(Loaded {
-                    stamps,
-                    config: Arc::clone(&config),
-                });
-                Ok(config)
-            }
-            // Half written files are met in the middle of a rotation: what worked before goes on working.
-            (Err(error), Some(loaded)) => {
-                tracing::warn!("{error}; the certificates and keys read before stay in use");
-                loaded.stamps = stamps;
-                Ok(Arc::clone(&loaded.config))
-            }
-            (Err(error), None) => Err(error),
-        }
+        let settings = &self.settings;
+        self.current
+            .get(settings.files(), || settings.build().map(Arc::new))
     }
 
     /// The name to verify: the setting, or the host that was dialled.
@@ -112,28 +81,20 @@ impl Tls {
             ))
         })
     }
-
-    fn stamps(&self) -> Vec<Option<Stamp>> {
-        let settings = &self.settings;
-        let files = [
-            &settings.ca_file,
-            &settings.client_cert,
-            &settings.client_key,
-        ];
-        // A directory itself does not change when one of its files is written over.
-        let listed = settings.ca_dir.as_ref().and_then(|dir| files_in(dir).ok());
-        files
-            .into_iter()
-            .flatten()
-            .chain(listed.iter().flatten())
-            .map(|path| Stamp::of(path).ok())
-            .collect()
-    }
 }
 
 // === impl TlsSettings ===
 
 impl TlsSettings {
+    /// What is read again when it changes.
+    fn files(&self) -> Vec<PathBuf> {
+        let files = [&self.ca_file, &self.client_cert, &self.client_key];
+        // A directory itself does not change when one of its files is written over.
+        let listed = self.ca_dir.as_ref().and_then(|dir| files_in(dir).ok());
+        let files = files.into_iter().flatten().cloned();
+        files.chain(listed.into_iter().flatten()).collect()
+    }
+
     fn build(&self) -> Result<ClientConfig, Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
@@ -234,20 +195,23 @@ mod tests {
         fs::create_dir_all(&dir).unwrap();
         let file = dir.join("ca.pem");
         fs::write(&file, "one").unwrap();
-        let tls = Tls {
-            settings: TlsSettings {
-                ca_dir: Some(dir.clone()),
-                ..TlsSettings::default()
-            },
-            current: Mutex::new(None),
+        let settings = TlsSettings {
+            ca_dir: Some(dir.clone()),
+            ..TlsSettings::default()
         };
-        let before = tls.stamps();
-        assert_eq!(tls.stamps(), before);
+        let (followed, mut times) = (Followed::default(), 0);
+        let mut times_read = || {
+            let made = followed.get(settings.files(), || {
+                times += 1;
+                Ok::<_, Error>(times)
+            });
+            made.unwrap()
+        };
+        assert_eq!((times_read(), times_read()), (1, 1));
         fs::write(&file, "another").unwrap();
-        let written_over = tls.stamps();
-        assert_ne!(written_over, before);
+        assert_eq!(times_read(), 2);
         fs::write(dir.join("more.pem"), "more").unwrap();
-        assert_ne!(tls.stamps(), written_over);
+        assert_eq!(times_read(), 3);
         fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -1,17 +1,14 @@
 //! The ACL token: a secret that shows in no log, and a file that is read again when it changes.
 
 use std::{
-    fmt,
-    fs::{self, Metadata},
-    io,
+    fmt, fs, iter,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    sync::Arc,
 };
 
 use http::HeaderValue;
 
-use crate::{Error, Login};
+use crate::{Error, Login, followed::Followed};
 
 /// A secret text. `Debug` and `Display` never show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,22 +39,7 @@ pub enum TokenSource {
 #[derive(Debug)]
 pub(crate) struct Token {
     source: TokenSource,
-    current: Mutex<Option<Loaded>>,
-}
-
-#[derive(Debug)]
-struct Loaded {
-    stamp: Option<Stamp>,
-    header: HeaderValue,
-}
-
-/// What changes when a file is written or replaced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    #[cfg(unix)]
-    inode: u64,
+    current: Followed<HeaderValue>,
 }
 
 // === impl Secret ===
@@ -87,7 +69,7 @@ impl Token {
     pub(crate) fn new(source: TokenSource) -> Result<Self, Error> {
         let token = Self {
             source,
-            current: Mutex::new(None),
+            current: Followed::default(),
         };
         match token.login() {
             Some(login) => drop(login.bearer()?),
@@ -116,29 +98,20 @@ impl Token {
     pub(crate) fn header(&self) -> Result<Option<HeaderValue>, Error> {
         match &self.source {
             TokenSource::Anonymous | TokenSource::Login(_) => Ok(None),
-            TokenSource::Value(secret) => {
-                let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(loaded) = &*current {
-                    return Ok(Some(loaded.header.clone()));
-                }
-                let header = header(secret.expose())
-                    .map_err(|problem| Error::Token(format!("consul token: {problem}")))?;
-                *current = Some(Loaded {
-                    stamp: None,
-                    header: header.clone(),
-                });
-                Ok(Some(header))
-            }
-            TokenSource::File(path) => self.read_file(path).map(Some),
+            TokenSource::Value(secret) => self
+                .current
+                .get(iter::empty::<&Path>(), || {
+                    header(secret.expose())
+                        .map_err(|problem| Error::Token(format!("consul token: {problem}")))
+                })
+                .map(Some),
+            TokenSource::File(path) => self.current.get([path], || read(path)).map(Some),
         }
     }
 
-    /// Forgets that the file was read, because its token was refused: a rotation within the file
-    /// system's resolution of time would be missed otherwise.
+    /// Reads the file again for the next request, because its token was refused.
     pub(crate) fn distrust(&self) {
-        if let Some(loaded) = &mut *self.current.lock().unwrap_or_else(PoisonError::into_inner) {
-            loaded.stamp = None;
-        }
+        self.current.distrust();
     }
 
     /// Replaces the token wherever it stands in a text.
@@ -146,53 +119,24 @@ impl Token {
         if let Some(login) = self.login() {
             return login.redact(text);
         }
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let secret = current
-            .as_ref()
-            .and_then(|loaded| loaded.header.to_str().ok());
-        match secret {
-            Some(secret) if text.contains(secret) => text.replace(secret, "[token]"),
+        let current = self.current.last();
+        match current.as_ref().map(HeaderValue::to_str) {
+            Some(Ok(secret)) if text.contains(secret) => text.replace(secret, "[token]"),
             _ => text,
         }
     }
+}
 
-    fn read_file(&self, path: &Path) -> Result<HeaderValue, Error> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = Stamp::of(path);
-        if let (Some(loaded), Ok(stamp)) = (&*current, &stamp)
-            && loaded.stamp.as_ref() == Some(stamp)
-        {
-            return Ok(loaded.header.clone());
-        }
-        let read = stamp.and_then(|stamp| Ok((stamp, fs::read_to_string(path)?)));
-        let problem = match read {
-            Ok((stamp, text)) => match header(text.trim()) {
-                Ok(header) => {
-                    *current = Some(Loaded {
-                        stamp: Some(stamp),
-                        header: header.clone(),
-                    });
-                    return Ok(header);
-                }
-                Err(problem) => {
-                    // The stamp is kept so that a bad file is complained about once, not at every request.
-                    if let Some(loaded) = &mut *current {
-                        loaded.stamp = Some(stamp);
-                    }
-                    problem.to_owned()
-                }
-            },
-            Err(error) => error.to_string(),
-        };
-        let problem = format!("consul token file {}: {problem}", path.display());
-        match &*current {
-            Some(loaded) => {
-                tracing::warn!("{problem}; the token read before stays in use");
-                Ok(loaded.header.clone())
-            }
-            None => Err(Error::Token(problem)),
-        }
-    }
+fn read(path: &Path) -> Result<HeaderValue, Error> {
+    let problem = match fs::read_to_string(path) {
+        Ok(text) => match header(text.trim()) {
+            Ok(header) => return Ok(header),
+            Err(problem) => problem.to_owned(),
+        },
+        Err(error) => error.to_string(),
+    };
+    let path = path.display();
+    Err(Error::Token(format!("consul token file {path}: {problem}")))
 }
 
 pub(crate) fn header(text: &str) -> Result<HeaderValue, &'static str> {
@@ -206,26 +150,6 @@ pub(crate) fn header(text: &str) -> Result<HeaderValue, &'static str> {
         HeaderValue::from_str(text).map_err(|_| "it holds characters that no token has")?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-// === impl Stamp ===
-
-impl Stamp {
-    /// The stamp of a file as it is now; symbolic links are followed.
-    pub(crate) fn of(path: &Path) -> io::Result<Self> {
-        fs::metadata(path).map(|meta| Self::from(&meta))
-    }
-}
-
-impl From<&Metadata> for Stamp {
-    fn from(meta: &Metadata) -> Self {
-        Self {
-            modified: meta.modified().ok(),
-            length: meta.len(),
-            #[cfg(unix)]
-            inode: std::os::unix::fs::MetadataExt::ino(meta),
-        }
-    }
 }
 
 #[cfg(test)]

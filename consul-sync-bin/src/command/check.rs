@@ -19,7 +19,7 @@ pub(super) async fn check(
     json: bool,
     timeout: Duration,
 ) -> Result<Exit, String> {
-    let clients = Clients::new(&settings).await?;
+    let clients = Clients::new(&settings)?;
     let (kubernetes, consul) = tokio::join!(
         tokio::time::timeout(
             timeout,

@@ -21,7 +21,7 @@ pub(super) async fn plan(
     json: bool,
     timeout: Duration,
 ) -> Result<Exit, String> {
-    let clients = Clients::new(&settings).await?;
+    let clients = Clients::new(&settings)?;
     let owner = within(timeout, wire::owner(&settings, &clients.kubernetes)).await?;
     let mut reports = Vec::new();
     if settings.to_consul {

@@ -33,7 +33,7 @@ pub(super) async fn purge(settings: Settings, options: Options) -> Result<Exit, 
     // With a name for the owner the cluster is not asked: it may be gone for good, which is a reason to purge Consul.
     let mut kubernetes = None;
     if settings.to_k8s || settings.owner.is_none() || settings.lease.is_some() {
-        let client = cluster::client(&settings.cluster).await;
+        let client = cluster::client(&settings.cluster);
         kubernetes = Some(client.map_err(|error| name_the_owner(&settings, error))?.0);
     }
     let owner = match (&settings.owner, &kubernetes) {

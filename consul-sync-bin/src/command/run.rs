@@ -49,7 +49,7 @@ const CONSUL_VERSION: &str = "consul_version";
 pub(super) async fn run(settings: Settings, level: LevelControl) -> Result<Exit, String> {
     let mut signals =
         Signals::take().map_err(|error| format!("cannot listen for signals: {error}"))?;
-    let clients = Clients::new(&settings).await?;
+    let clients = Clients::new(&settings)?;
     let heartbeat = Heartbeat::new();
     let (stage, stage_seen) = watch::channel(Stage::Starting {
         waits_for: IDENTITY,

@@ -8,7 +8,8 @@ use std::{
 use consul_sync_consul::testing::FakeConsul;
 use consul_sync_k8s::testing::FakeApiServer;
 use consul_sync_testbed::{
-    ApiServer, Client, Consul, ConsulSettings, ConsulVersion, Program, Programs, Storage, ledger,
+    ApiServer, ApiServerSettings, Client, Consul, ConsulSettings, ConsulVersion, Program, Programs,
+    Storage, ledger,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -105,7 +106,21 @@ impl Servers {
         Self::real_with(settings).await
     }
 
+    /// Real ones, and an API server that is told more.
+    pub(crate) async fn real_with_api(
+        version: ConsulVersion,
+        api: ApiServerSettings,
+    ) -> Option<Self> {
+        let mut settings = ConsulSettings::default();
+        settings.version = version;
+        Self::real_of(api, settings).await
+    }
+
     async fn real_with(settings: ConsulSettings) -> Option<Self> {
+        Self::real_of(ApiServerSettings::default(), settings).await
+    }
+
+    async fn real_of(api: ApiServerSettings, settings: ConsulSettings) -> Option<Self> {
         let programs = [
             Program::Etcd,
             Program::KubeApiserver,
@@ -114,7 +129,7 @@ impl Servers {
         if !Programs::locate().all_or_skip(&programs) {
             return None;
         }
-        let (api, consul) = tokio::join!(ApiServer::start(), Consul::start_with(settings));
+        let (api, consul) = tokio::join!(ApiServer::start_with(api), Consul::start_with(settings));
         let (api, consul) = (api.unwrap(), consul.unwrap());
         Some(Self {
             kubernetes: api.client().clone(),
@@ -124,6 +139,15 @@ impl Servers {
             kind: Kind::Real(Box::new((api, consul))),
             _folder: tempfile::tempdir().unwrap(),
         })
+    }
+
+    /// Exchanges the authority of a real API server.
+    pub(crate) async fn exchange_authority_of_api(&mut self) {
+        let Kind::Real(real) = &mut self.kind else {
+            panic!("a scenario for real servers");
+        };
+        real.0.restart_with_another_authority().await.unwrap();
+        self.kubernetes = real.0.client().clone();
     }
 
     /// The real servers of a scenario that only they can play.

@@ -6,7 +6,8 @@ use std::{
     process::Command,
 };
 
-use consul_sync_testbed::{ConsulVersion, Program as Server, Programs};
+use consul_sync_testbed::{ApiServerSettings, ConsulVersion, Program as Server, Programs};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
@@ -104,12 +105,16 @@ impl Given {
             ),
         ] {
             let content = fs::read(authority.path(&from)).unwrap();
-            fs::write(self.folder.path().join(to), content).unwrap();
+            fs::write(self.path(to), content).unwrap();
         }
     }
 
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     fn arguments(&self, ca: &str, url: &str) -> Vec<String> {
-        let path = |name: &str| self.folder.path().join(name).display().to_string();
+        let path = |name: &str| self.path(name).display().to_string();
         let ca = match ca {
             "file" => format!("--consul-ca-file={}", path("ca/ca.pem")),
             _ => format!("--consul-ca-dir={}", path("ca")),
@@ -192,11 +197,73 @@ async fn fault_g06_without_a_client_certificate_or_with_one_of_another_authority
         );
         // The server's is trusted, and the client's is not.
         given.exchange(&Authority::create(version), 0);
-        fs::copy(ca, given.folder.path().join("ca/ca.pem")).unwrap();
+        fs::copy(ca, given.path("ca/ca.pem")).unwrap();
         let others = check(&arguments).await;
         assert!(
             others.code == Some(1) && others.out.contains("received fatal alert"),
             "{others:?}"
         );
     }
+}
+
+/// A kubeconfig of files, for whom the client certificate names.
+fn kubeconfig_of_files(servers: &Servers, given: &Given) -> PathBuf {
+    let text = fs::read_to_string(&servers.kubeconfig).unwrap();
+    let mut kubeconfig: Value = serde_json::from_str(&text).unwrap();
+    // Relative to the kubeconfig, as people write them.
+    kubeconfig["clusters"][0]["cluster"]["certificate-authority"] = json!("ca/ca.pem");
+    kubeconfig["users"][0]["user"] =
+        json!({ "client-certificate": "client.pem", "client-key": "client-key.pem" });
+    let file = given.path("kubeconfig");
+    fs::write(&file, kubeconfig.to_string()).unwrap();
+    file
+}
+
+#[tokio::test]
+async fn fault_g05_an_api_servers_authority_and_a_client_certificate_are_exchanged_while_it_runs() {
+    let version = ConsulVersion::V1_22;
+    let programs = [Server::Etcd, Server::KubeApiserver, Server::Consul(version)];
+    if !Programs::locate().all_or_skip(&programs) {
+        return;
+    }
+    let (old, new) = (Authority::create(version), Authority::create(version));
+    let of_clients = old.path("consul-agent-ca.pem");
+    let mut settings = ApiServerSettings::default();
+    settings.arguments = vec![format!("--client-ca-file={}", of_clients.display())];
+    let Some(mut servers) = Servers::real_with_api(version, settings).await else {
+        return;
+    };
+    let binding = json!({
+        "metadata": { "name": "of-a-certificate" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
+        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "client.dc1.consul" }],
+    });
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    let bound = servers.kubernetes.post(bindings, &binding).await.unwrap();
+    bound.success().unwrap();
+    let given = Given::new(&old, 0);
+    let authority = given.path("ca/ca.pem");
+    fs::copy(servers.as_real().0.ca(), &authority).unwrap();
+    servers.kubeconfig = kubeconfig_of_files(&servers, &given);
+    let catalog = Catalog(&servers.consul);
+    World(&servers.kubernetes).web("web", &["10.1.0.1"]).await;
+    let program = Program::ready(&servers, &[]).await;
+    catalog.until_addresses("web", &["10.1.0.1"]).await;
+
+    // From now on nothing that the program has is worth anything.
+    fs::copy(new.path("consul-agent-ca.pem"), &of_clients).unwrap();
+    servers.exchange_authority_of_api().await;
+    program.until_logged("invalid peer certificate").await;
+    World(&servers.kubernetes).scale("web", &["10.1.0.2"]).await;
+    let catalog = Catalog(&servers.consul);
+    assert_eq!(catalog.addresses("web").await, ["10.1.0.1"]);
+
+    // Half of it is written.
+    fs::write(&authority, "-----BEGIN CERTIFICATE-----\nMIIC").unwrap();
+    program
+        .until_logged("what was read before stays in use")
+        .await;
+    given.exchange(&new, 0);
+    fs::copy(servers.as_real().0.ca(), &authority).unwrap();
+    catalog.until_addresses("web", &["10.1.0.2"]).await;
 }

@@ -4,7 +4,6 @@
 //! balancer status; tests write them themselves, which is what lets them choose every order of
 //! events.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -22,19 +21,12 @@ use crate::ready::{not_yet, until_ready};
 use crate::{Program, Programs, Result, ledger};
 
 mod kubeconfig;
+mod user;
 
 use kubeconfig::{Cluster, Login};
+use user::ADMIN_TOKEN;
 
-/// A user that the API server knows by a fixed token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// The name, as in a `RoleBinding`'s subject.
-    pub name: String,
-    /// The bearer token.
-    pub token: String,
-    /// The groups; `system:masters` may do everything.
-    pub groups: Vec<String>,
-}
+pub use user::User;
 
 /// How an API server is started.
 #[derive(Debug, Clone, Default)]
@@ -88,7 +80,8 @@ pub struct ApiServer {
 
 lifecycle!(ApiServer);
 
-const ADMIN_TOKEN: &str = "testbed-admin";
+/// The folder that the server writes its certificate and key to.
+const CERTIFICATES: &str = "certificates";
 
 /// A server that takes a connection and does not answer must not use up the time it is given.
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
@@ -114,8 +107,8 @@ impl ApiServer {
         let etcd = Etcd::launch()?;
         let folder = Folder::create(program)?;
         let port = Port::lease()?;
-        let users = folder.write("users.csv", users(&settings.users))?;
-        let certificates = folder.join("certificates");
+        let users = folder.write("users.csv", user::token_file(&settings.users))?;
+        let certificates = folder.join(CERTIFICATES);
         // The server makes itself a certificate and a key on its first start; the same key signs
         // the tokens of ServiceAccounts, so that no key has to be made or shipped here.
         let key = text(&certificates.join("apiserver.key"));
@@ -153,10 +146,11 @@ impl ApiServer {
         let process = Process::new(program, launch);
         process.start()?;
 
-        let url = format!("https://{}", port.address());
-        let ca = certificates.join("apiserver.crt");
-        let client = first_client(&process, &url, &ca, &certificates.join("apiserver.key")).await?;
-        let cluster = Cluster { url, ca };
+        let cluster = Cluster {
+            url: format!("https://{}", port.address()),
+            ca: certificates.join("apiserver.crt"),
+        };
+        let client = first_client(&process, &cluster).await?;
         let kubeconfig = folder.write(
             "admin.kubeconfig",
             cluster.kubeconfig("admin", &Login::token(ADMIN_TOKEN)),
@@ -206,6 +200,20 @@ impl ApiServer {
     pub async fn restart(&self) -> Result<()> {
         self.kill()?;
         self.process.start()?;
+        self.until_ready().await
+    }
+
+    /// Starts it again with a certificate of another authority, of its own making as the first one. Tokens of
+    /// `ServiceAccounts` are signed with the key of that one, and worth nothing any more.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be deleted, or as [`restart`](Self::restart).
+    pub async fn restart_with_another_authority(&mut self) -> Result<()> {
+        self.kill()?;
+        self.folder.remove(CERTIFICATES)?;
+        self.process.start()?;
+        self.client = first_client(&self.process, &self.cluster).await?;
         self.until_ready().await
     }
 
@@ -346,8 +354,9 @@ impl ApiServer {
     }
 }
 
-/// A client that trusts the certificate which the server makes itself on its first start.
-async fn first_client(process: &Process, url: &str, ca: &Path, key: &Path) -> Result<Client> {
+/// A client that trusts the certificate which the server makes itself when it has none.
+async fn first_client(process: &Process, Cluster { url, ca }: &Cluster) -> Result<Client> {
+    let key = ca.with_extension("key");
     let mut client = None;
     until_ready(process, async || {
         // The key is written after the certificate, which is whole by then.
@@ -355,27 +364,11 @@ async fn first_client(process: &Process, url: &str, ca: &Path, key: &Path) -> Re
             return Err(format!("{} is not written", key.display()));
         }
         client = Some(
-            Client::new(url.to_owned(), Some(ca), Some(ADMIN_TOKEN))
+            Client::new(url.clone(), Some(ca), Some(ADMIN_TOKEN))
                 .map_err(|error| not_yet(&error))?,
         );
         Ok(())
     })
     .await?;
     Ok(client.expect("the probe said yes after it made one"))
-}
-
-/// The token file: one user a line, the groups quoted since commas part them too.
-fn users(users: &[User]) -> String {
-    let admin = User {
-        name: "admin".to_owned(),
-        token: ADMIN_TOKEN.to_owned(),
-        groups: vec!["system:masters".to_owned()],
-    };
-    let mut file = String::new();
-    for user in std::iter::once(&admin).chain(users) {
-        let (name, token, groups) = (&user.name, &user.token, user.groups.join(","));
-        // Writing to a String cannot fail.
-        let _ = writeln!(file, "{token},{name},{name},\"{groups}\"");
-    }
-    file
 }
