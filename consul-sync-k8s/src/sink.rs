@@ -45,6 +45,7 @@ use consul_sync_core::{
     WatchStream,
 };
 use kube::Client;
+use tokio::sync::Semaphore;
 
 use self::{gate::Gate, journal::Journal, place::Placement};
 pub use self::{
@@ -55,6 +56,8 @@ use crate::{WatchSettings, mark};
 
 /// Operations in one batch.
 const BATCH: usize = 64;
+/// How many slots are written at once, over all batches under way.
+const AT_ONCE: usize = 32;
 
 /// Writes services into a cluster, and shows what it holds of them. Cheap to clone.
 ///
@@ -83,6 +86,8 @@ pub(crate) struct Inner {
     placement: Placement,
     watching: Arc<WatchSettings>,
     gate: Gate,
+    /// One for each slot that may be written at the same time, whichever batch it is of.
+    turns: Semaphore,
     journals: Mutex<Vec<Weak<Journal>>>,
     /// Whether slices are watched, and read with the rest of a slot.
     slices: AtomicBool,
@@ -116,6 +121,7 @@ impl KubeSink {
                 placement,
                 watching,
                 gate,
+                turns: Semaphore::new(AT_ONCE),
                 journals: Mutex::default(),
                 told: Mutex::default(),
             }),

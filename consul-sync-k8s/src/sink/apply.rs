@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 
 use consul_sync_core::{Op, Outcome, Outcomes, SinkError, Slot};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, stream::FuturesUnordered};
 
 use super::{
     Inner,
     manifest::Manifest,
     write::{Answer, Write},
 };
-
-/// How many slots are written at once.
-const AT_ONCE: usize = 16;
 
 impl Inner {
     /// See [`consul_sync_core::Sink::apply`].
@@ -27,9 +24,15 @@ impl Inner {
         for (at, op) in ops.iter().enumerate() {
             slots.entry(&op.slot).or_default().push(at);
         }
-        let answers: Vec<_> = stream::iter(slots.into_values())
-            .map(|places| self.apply_slot(ops, places))
-            .buffer_unordered(AT_ONCE)
+        let answers: Vec<_> = slots
+            .into_values()
+            .map(|places| async {
+                // Turns are given in order and over all batches, so that the end of one overlaps the next. It is never
+                // closed.
+                let _turn = self.turns.acquire().await;
+                self.apply_slot(ops, places).await
+            })
+            .collect::<FuturesUnordered<_>>()
             .collect()
             .await;
         let mut outcomes = vec![Outcome::Skipped; ops.len()];
