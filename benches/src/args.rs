@@ -17,7 +17,8 @@ pub(crate) struct Args {
     /// What is measured; everything unless it is given.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) stages: Vec<Stage>,
-    /// Memory with the API server of the tests: it is filled in seconds, and its listings are a little shorter.
+    /// Memory with the API server of the tests, as in every size but large: it is filled in seconds, and its listings
+    /// are a little shorter.
     #[arg(long)]
     pub(crate) fake_cluster: bool,
     /// The consul-sync to measure; the one beside this program unless it is given.

@@ -62,6 +62,11 @@ impl Cluster {
         Self::fill(server, client, fleet).await
     }
 
+    /// Whether the API server is the one of the tests.
+    pub(crate) fn is_fake(&self) -> bool {
+        matches!(self.server, Server::Fake { .. })
+    }
+
     async fn fill(server: Server, client: Client, fleet: Fleet) -> Result<Self> {
         let begun = Instant::now();
         for name in fleet.namespaces() {

@@ -21,7 +21,7 @@ mod stats;
 use std::{fs, future::pending, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
-use consul_sync_testbed::{ConsulVersion, Program as Server, Programs};
+use consul_sync_testbed::{Consul, ConsulVersion, Program as Server, Programs};
 use tokio::{
     select,
     signal::{
@@ -107,11 +107,13 @@ async fn run(args: &Args) -> Result<Report> {
             checks,
         });
         eprintln!("Consul {version}, {checks}");
+        let mut full = None;
         if args.measures(Stage::Cold) {
-            stage::cold::measure(&bench, rounds(args.size, checks), &mut report).await?;
+            let rounds = rounds(args.size, checks);
+            full = stage::cold::measure(&bench, rounds, &mut report).await?;
         }
         if args.measures(Stage::Changes) || args.measures(Stage::Rest) {
-            running(args, &bench, &mut report).await?;
+            running(args, &bench, full, &mut report).await?;
         }
         cluster = Some(again(bench)?.cluster);
     }
@@ -146,15 +148,26 @@ fn rounds(size: Size, checks: Checks) -> usize {
     if is_long { 1 } else { 3 }
 }
 
-/// What needs a catalog that is already as it should be.
-async fn running(args: &Args, bench: &Arc<Bench>, report: &mut Report) -> Result<()> {
-    let consul = bench.consul().await?;
+/// What needs a catalog that is already as it should be, as one may be.
+async fn running(
+    args: &Args,
+    bench: &Arc<Bench>,
+    full: Option<Consul>,
+    report: &mut Report,
+) -> Result<()> {
+    let is_full = full.is_some();
+    let consul = match full {
+        Some(consul) => consul,
+        None => bench.consul().await?,
+    };
     let meter = Meter::start(consul.http_addr()).await?;
     let program = bench.run(&meter.url()).await?;
-    let instances = bench.cluster.fleet.instances();
-    program
-        .until_written(instances, Duration::from_secs(3 * 3600))
-        .await?;
+    if is_full {
+        program.until_quiet(Duration::from_secs(60)).await?;
+    } else {
+        let instances = bench.cluster.fleet.instances();
+        program.until_written(instances, stage::cold::LIMIT).await?;
+    }
     if args.measures(Stage::Changes) {
         let parts = (&consul, &program, &meter);
         stage::changes::measure(Arc::clone(bench), parts, CHANGES, report).await?;
@@ -176,7 +189,7 @@ async fn memory(
 ) -> Result<()> {
     let cluster = match cluster {
         Some(cluster) if cluster.fleet == fleet => cluster,
-        _ if args.fake_cluster => Cluster::start_fake(fleet).await?,
+        _ if args.fake_cluster || args.size != Size::Large => Cluster::start_fake(fleet).await?,
         _ => Cluster::start(fleet).await?,
     };
     let bench = Bench {

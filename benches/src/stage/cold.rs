@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use consul_sync_testbed::Consul;
+
 use crate::{
     catalog::{LogWatch, Registered},
     error::{Error, Result},
@@ -12,13 +14,22 @@ use crate::{
 };
 
 /// How long the program may take; Consul's own work grows with the square of the instances on a node.
-const LIMIT: Duration = Duration::from_secs(3 * 3600);
+pub(crate) const LIMIT: Duration = Duration::from_secs(3 * 3600);
 
-/// Measures it this often, in turn with the loader, so that both meet the same machine.
-pub(crate) async fn measure(bench: &Bench, rounds: usize, report: &mut Report) -> Result<()> {
+/// Measures it this often, in turn with the loader, so that both meet the same machine. Where that is once, the Consul
+/// that the program filled is left.
+pub(crate) async fn measure(
+    bench: &Bench,
+    rounds: usize,
+    report: &mut Report,
+) -> Result<Option<Consul>> {
+    let mut full = None;
     let (mut ours, mut theirs, mut ratios, mut cpu) = (vec![], vec![], vec![], vec![]);
     for round in 1..=rounds {
-        let (seconds, cpu_seconds, registered) = program(bench).await?;
+        let filled = bench.consul().await?;
+        let (seconds, cpu_seconds, registered) = program(bench, &filled).await?;
+        // Beside seconds of loading another server would be felt.
+        full = (rounds == 1).then_some(filled);
         let consul = bench.consul().await?;
         // Consul is asked as often during both, how far it is.
         let watch = LogWatch::start(consul.client());
@@ -53,12 +64,11 @@ pub(crate) async fn measure(bench: &Bench, rounds: usize, report: &mut Report) -
         limit: None,
         goal: None,
     });
-    Ok(())
+    Ok(full)
 }
 
 /// From the start of the process to the last registration in Consul's log.
-async fn program(bench: &Bench) -> Result<(f64, f64, Registered)> {
-    let consul = bench.consul().await?;
+async fn program(bench: &Bench, consul: &Consul) -> Result<(f64, f64, Registered)> {
     let watch = LogWatch::start(consul.client());
     let program = bench.run(consul.url()).await?;
     let wanted = bench.cluster.fleet.instances();

@@ -35,7 +35,15 @@ pub(crate) async fn measure(bench: &Bench, churn: Duration, report: &mut Report)
         sleep(Duration::from_millis(10)).await;
     }
     let after = program.until_quiet(Duration::from_secs(60)).await?;
-    let name = |what: &str| format!("resident memory at {} endpoints, {what}", fleet.instances());
+    let place = if bench.cluster.is_fake() {
+        ", the API server of the tests"
+    } else {
+        ""
+    };
+    let name = |what: &str| {
+        let instances = fleet.instances();
+        format!("resident memory at {instances} endpoints{place}, {what}")
+    };
     report.add(Figure {
         name: name("filled"),
         unit: "MiB",

@@ -68,16 +68,21 @@ impl<B: Kind> Place<B> {
         Request::new(Object::<B>::url_path(&(), self.namespace.as_deref()))
     }
 
-    /// One page of a consistent listing. Without a resourceVersion the server must answer with its newest state.
-    pub(crate) fn list_params(&self, token: Option<&str>, whole: bool) -> ListParams {
-        let page = if B::PLURAL == EndpointSliceBody::PLURAL {
+    /// Objects in the first page of a listing; 0 for a listing in one piece.
+    pub(crate) fn first_page(&self) -> u32 {
+        if B::PLURAL == EndpointSliceBody::PLURAL {
             self.settings.slice_page_size
         } else {
             self.settings.page_size
-        };
+        }
+    }
+
+    /// One page of a consistent listing, of so many objects; 0 for all. Without a resourceVersion the server must answer
+    /// with its newest state.
+    pub(crate) fn list_params(&self, token: Option<&str>, page: u32) -> ListParams {
         ListParams {
             label_selector: self.labels.as_deref().map(str::to_owned),
-            limit: (!whole && page > 0).then_some(page),
+            limit: (page > 0).then_some(page),
             continue_token: token.map(str::to_owned),
             ..ListParams::default()
         }

@@ -70,11 +70,12 @@ async fn pages<B: Kind, T>(
 ) -> Result<String, Problem> {
     let asked = place.asked(Verb::List);
     let limit = place.settings.list_timeout;
-    let mut token: Option<String> = None;
+    let first = if whole { 0 } else { place.first_page() };
+    let (mut token, mut size): (Option<String>, _) = (None, first);
     loop {
         let request = place
             .request()
-            .list(&place.list_params(token.as_deref(), whole))
+            .list(&place.list_params(token.as_deref(), size))
             .map_err(|error| Problem::of(asked, kube::Error::BuildRequest(error)))?;
         // The limit is around the client's own repetitions, which may go on for minutes.
         let text = timeout(limit, place.client.request_text(request))
@@ -83,6 +84,7 @@ async fn pages<B: Kind, T>(
             .map_err(|error| Problem::of(asked, error))?;
         let page: Page<B> =
             serde_json::from_str(&text).map_err(|error| Problem::garbled(asked, error))?;
+        let bytes = text.len();
         drop(text);
         let version = page.metadata.resource_version;
         is_current(asked, &version, highest)?;
@@ -92,6 +94,7 @@ async fn pages<B: Kind, T>(
                 "the answer has no items; it is no list",
             ));
         };
+        size = place.settings.next_page(first, items.len(), bytes);
         for object in items {
             emitter.emit(wrap(object)).await;
         }

@@ -21,11 +21,14 @@ pub struct WatchSettings {
     /// How long the server keeps a watch open. A watch that is silent for 5 s longer is taken for dead, so this
     /// bounds how long a half-open connection goes unnoticed. Default: 50 s.
     pub watch_timeout: Duration,
-    /// Objects in one page of a listing. Default: 500.
+    /// Objects in the first page of a listing. Default: 500.
     pub page_size: u32,
-    /// EndpointSlices in one page of a listing: one of them may be hundred times the size of another object.
+    /// EndpointSlices in the first page of a listing: one of them may be hundred times the size of another object.
     /// Default: 100.
     pub slice_page_size: u32,
+    /// Bytes that a later page should have: it is asked for as many objects as fit by the size of those of the page
+    /// before, at most four times as many as the first. 0: as many as the first. Default: 2 MiB.
+    pub page_bytes: usize,
     /// Whether listings are asked for as a stream, where the server can. It saves the server memory, and is as
     /// consistent as a listing in pages. Default: no.
     pub streaming_lists: bool,
@@ -42,6 +45,7 @@ impl Default for WatchSettings {
             watch_timeout: Duration::from_secs(50),
             page_size: 500,
             slice_page_size: 100,
+            page_bytes: 2 * 1024 * 1024,
             streaming_lists: false,
             backoff_least: Duration::from_millis(250),
             backoff_most: Duration::from_secs(30),
@@ -49,11 +53,64 @@ impl Default for WatchSettings {
     }
 }
 
+/// Times the objects of the first page that a later one may have: the objects to come may be larger than those seen.
+const GROWTH: u32 = 4;
+
 impl WatchSettings {
+    /// How many objects to ask for after a page of so many in so many bytes; 0, everything, stays so.
+    pub(crate) fn next_page(&self, first: u32, objects: usize, bytes: usize) -> u32 {
+        if self.page_bytes == 0 || objects == 0 || first == 0 {
+            return first;
+        }
+        let fit = self.page_bytes.saturating_mul(objects) / bytes.max(1);
+        let most = first.saturating_mul(GROWTH);
+        u32::try_from(fit).unwrap_or(u32::MAX).clamp(1, most)
+    }
+
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds {
             least: self.backoff_least,
             most: self.backoff_most.max(self.backoff_least),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_as_many_objects_as_fit_by_the_size_of_those_before() {
+        let settings = WatchSettings {
+            page_bytes: 1_000,
+            ..WatchSettings::default()
+        };
+        assert_eq!(settings.next_page(100, 100, 500), 200);
+        assert_eq!(
+            settings.next_page(100, 100, 100),
+            400,
+            "not without a bound"
+        );
+        assert_eq!(
+            settings.next_page(100, 100, 20_000),
+            5,
+            "large ones come few at a time"
+        );
+        assert_eq!(settings.next_page(100, 1, 5_000), 1, "one is the least");
+        assert_eq!(
+            settings.next_page(100, 0, 50),
+            100,
+            "an empty page says nothing"
+        );
+        assert_eq!(
+            settings.next_page(0, 100, 500),
+            0,
+            "everything is in one piece"
+        );
+        let settings = WatchSettings {
+            page_bytes: 0,
+            ..WatchSettings::default()
+        };
+        assert_eq!(settings.next_page(100, 100, 500), 100);
     }
 }

@@ -56,6 +56,7 @@ impl Watched {
     fn in_pages(cluster: &FakeCluster) -> Self {
         let settings = WatchSettings {
             page_size: 2,
+            page_bytes: 0,
             ..WatchSettings::default()
         };
         Self::with(cluster, &Scope::Everywhere, settings)

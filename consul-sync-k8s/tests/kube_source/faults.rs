@@ -254,6 +254,7 @@ async fn fault_k18_endpoints_are_the_union_of_all_slices_over_pages_and_moves() 
     cluster.put(slice("web-again", "web", &["10.1.0.0"]));
     let settings = WatchSettings {
         slice_page_size: 2,
+        page_bytes: 0,
         ..WatchSettings::default()
     };
     let source = KubeSource::new(cluster.client(), without_nodes()).with_watch_settings(settings);

@@ -318,6 +318,7 @@ async fn many_objects_are_listed_in_pages_and_changes_between_the_pages_are_seen
     futures::future::try_join_all(made).await?;
     let pages = WatchSettings {
         page_size: 7,
+        page_bytes: 0,
         ..WatchSettings::default()
     };
     let mut told = Told::of(&KubeSource::new(client, settings).with_watch_settings(pages));

@@ -60,6 +60,30 @@ async fn fault_k01_a_forgotten_continue_token_leads_to_a_listing_in_one_piece() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn later_pages_are_as_large_as_the_objects_allow() {
+    let names: Vec<String> = (0..14).map(|at| format!("s{at:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let limits = |page_bytes| {
+        let cluster = cluster(&names);
+        async move {
+            let settings = WatchSettings {
+                page_size: 2,
+                page_bytes,
+                ..WatchSettings::default()
+            };
+            let mut watched = Watched::with(&cluster, &Scope::Everywhere, settings);
+            assert_eq!(watched.until("done").await.len(), 16, "nothing is left out");
+            let lists = asked(&cluster, Verb::List);
+            let limit = |list| parameter(list, "limit").unwrap_or_default();
+            lists.iter().map(limit).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(limits(1 << 20).await, ["2", "8", "8"]);
+    assert_eq!(limits(0).await, ["2"; 7]);
+    assert_eq!(limits(1).await[..3], ["2", "1", "1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn fault_k02_a_listing_that_is_cut_truncated_or_no_json_is_never_taken_for_whole() {
     let length = {
         let cluster = cluster(&["a", "b", "c"]);
