@@ -7,7 +7,9 @@
 //! It is a witness and not an opinion: the test suite runs the same random operations against it and against real servers
 //! and compares the answers.
 //!
-//! It does not keep anything on disk, elect leaders, run checks, or know service mesh, namespaces and peers. Of the
+//! It does not keep anything on disk, elect leaders, run checks, or know service mesh, partitions and peers. Namespaces it
+//! knows as [`enterprise`](FakeConsulBuilder::enterprise); nothing of that part was compared, as every Consul of Enterprise
+//! needs a license. Of the
 //! key/value store it has what a lock needs: keys are read one by one and written by transactions, and sessions end by
 //! their TTL or with their node, not by a failing check.
 
@@ -32,6 +34,7 @@ mod hand;
 mod lock;
 mod login;
 mod model;
+mod namespace;
 mod object;
 mod read;
 mod register;
@@ -40,6 +43,7 @@ mod route;
 mod server;
 mod session;
 mod store;
+mod tenancy;
 mod txn;
 mod vet;
 mod view;
@@ -52,6 +56,7 @@ pub use fault::{Applied, Fault, Operation};
 pub use hand::Snapshot;
 pub use lock::{KeyValue, Session};
 pub use model::{Check, Instance, NamedPort, Node, Pairs, TaggedAddress, Weights};
+pub use namespace::Namespace;
 
 use server::Shared;
 
@@ -151,14 +156,27 @@ impl FakeConsul {
             .map(|node| (**node).clone())
     }
 
-    /// Instances on the node `node`, in the order of their IDs.
+    /// Instances on the node `node`, in the order of their IDs; of Consul Enterprise those of the namespace `default`.
     pub fn instances(&self, node: &str) -> Vec<Instance> {
-        self.shared
-            .state()
-            .store
-            .instances_of_node(node)
-            .map(|instance| (**instance).clone())
+        self.instances_in(tenancy::DEFAULT, node)
+    }
+
+    /// Instances on the node `node` in a namespace of Consul Enterprise, in the order of their IDs.
+    pub fn instances_in(&self, namespace: &str, node: &str) -> Vec<Instance> {
+        let state = self.shared.state();
+        let all = state.store.instances_of_node(node);
+        all.filter(|instance| tenancy::namespace(&instance.id) == namespace)
+            .map(|instance| Instance {
+                id: tenancy::plain(&instance.id).to_owned(),
+                service: tenancy::plain(&instance.service).to_owned(),
+                ..(**instance).clone()
+            })
             .collect()
+    }
+
+    /// The namespace `name` of Consul Enterprise, if it is there.
+    pub fn namespace(&self, name: &str) -> Option<Namespace> {
+        self.shared.state().store.namespaces.get(name).cloned()
     }
 
     /// The instance `id` on the node `node`.

@@ -8,142 +8,11 @@ use std::collections::BTreeMap;
 use tokio::time::Instant;
 
 use super::login::AuthMethod;
+use super::tenancy::plain;
 
-/// What a rule grants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Right {
-    /// Nothing, against a wider rule or the default policy.
-    Deny,
-    /// Reading.
-    Read,
-    /// Reading and writing.
-    Write,
-}
+mod rules;
 
-/// Rights of a token: the policy language's `node`, `service`, `key`, `session` and `agent` rules, exact and by prefix.
-///
-/// The exact rule of a name wins, then the longest prefix, then the default policy.
-///
-/// ```
-/// use consul_sync_consul::testing::{Right, Rules};
-///
-/// let rules = Rules::new().node("k8s-sync", Right::Write).node_prefix("", Right::Read).service_prefix("", Right::Write);
-/// assert_eq!(rules, Rules::sync("k8s-sync"));
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rules {
-    management: bool,
-    agent: Option<Right>,
-    nodes: Grants,
-    services: Grants,
-    keys: Grants,
-    sessions: Grants,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Grants {
-    exact: BTreeMap<String, Right>,
-    prefix: BTreeMap<String, Right>,
-}
-
-impl Grants {
-    fn right(&self, name: &str) -> Option<Right> {
-        let prefixes = self
-            .prefix
-            .iter()
-            .filter(|(prefix, _)| name.starts_with(prefix.as_str()));
-        let longest = prefixes
-            .max_by_key(|(prefix, _)| prefix.len())
-            .map(|(_, right)| right);
-        self.exact.get(name).or(longest).copied()
-    }
-}
-
-impl Rules {
-    /// No rights.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Every right, as the policy `global-management` has.
-    pub fn management() -> Self {
-        Self {
-            management: true,
-            ..Self::default()
-        }
-    }
-
-    /// The rights that the documentation asks an operator to give to the sync for its node.
-    pub fn sync(node: &str) -> Self {
-        Self::new()
-            .node(node, Right::Write)
-            .node_prefix("", Right::Read)
-            .service_prefix("", Right::Write)
-    }
-
-    /// Rule `node "NAME"`.
-    #[must_use]
-    pub fn node(mut self, name: &str, right: Right) -> Self {
-        self.nodes.exact.insert(name.to_owned(), right);
-        self
-    }
-
-    /// Rule `node_prefix "PREFIX"`.
-    #[must_use]
-    pub fn node_prefix(mut self, prefix: &str, right: Right) -> Self {
-        self.nodes.prefix.insert(prefix.to_owned(), right);
-        self
-    }
-
-    /// Rule `service "NAME"`.
-    #[must_use]
-    pub fn service(mut self, name: &str, right: Right) -> Self {
-        self.services.exact.insert(name.to_owned(), right);
-        self
-    }
-
-    /// Rule `service_prefix "PREFIX"`.
-    #[must_use]
-    pub fn service_prefix(mut self, prefix: &str, right: Right) -> Self {
-        self.services.prefix.insert(prefix.to_owned(), right);
-        self
-    }
-
-    /// Rule `key "KEY"`.
-    #[must_use]
-    pub fn key(mut self, key: &str, right: Right) -> Self {
-        self.keys.exact.insert(key.to_owned(), right);
-        self
-    }
-
-    /// Rule `key_prefix "PREFIX"`.
-    #[must_use]
-    pub fn key_prefix(mut self, prefix: &str, right: Right) -> Self {
-        self.keys.prefix.insert(prefix.to_owned(), right);
-        self
-    }
-
-    /// Rule `session "NODE"`.
-    #[must_use]
-    pub fn session(mut self, node: &str, right: Right) -> Self {
-        self.sessions.exact.insert(node.to_owned(), right);
-        self
-    }
-
-    /// Rule `session_prefix "PREFIX"`.
-    #[must_use]
-    pub fn session_prefix(mut self, prefix: &str, right: Right) -> Self {
-        self.sessions.prefix.insert(prefix.to_owned(), right);
-        self
-    }
-
-    /// Rule `agent_prefix ""`.
-    #[must_use]
-    pub fn agents(mut self, right: Right) -> Self {
-        self.agent = Some(right);
-        self
-    }
-}
+pub use rules::{Right, Rules};
 
 /// What happens where no rule applies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -335,16 +204,7 @@ impl Access {
         segment: &str,
         access: &str,
     ) -> Result<bool, String> {
-        const OTHERS: [&str; 8] = [
-            "acl",
-            "event",
-            "intention",
-            "keyring",
-            "mesh",
-            "operator",
-            "query",
-            "peering",
-        ];
+        const OTHERS: [&str; 6] = ["event", "intention", "keyring", "mesh", "query", "peering"];
         let needed = match access.to_lowercase().as_str() {
             "read" => Right::Read,
             "write" => Right::Write,
@@ -360,6 +220,8 @@ impl Access {
             "key" => Ok(self.allows(|rules| rules.keys.right(segment), needed)),
             "session" => Ok(self.allows(|rules| rules.sessions.right(segment), needed)),
             "agent" => Ok(self.allows(|rules| rules.agent, needed)),
+            "operator" => Ok(self.allows(|rules| rules.operator, needed)),
+            "acl" => Ok(self.allows(|rules| rules.acl, needed)),
             other if OTHERS.contains(&other) => Ok(self.allows(|_| None, needed)),
             _ => Err(format!("Invalid ACL resource requested: {resource:?}")),
         }
@@ -371,15 +233,36 @@ impl Access {
 
     /// An empty name belongs to no service and is readable.
     pub(super) fn can_read_service(&self, name: &str) -> bool {
-        name.is_empty() || self.allows(|rules| rules.services.right(name), Right::Read)
+        name.is_empty() || self.allows(|rules| rules.services.right(plain(name)), Right::Read)
     }
 
     pub(super) fn can_write_service(&self, name: &str) -> bool {
-        self.allows(|rules| rules.services.right(name), Right::Write)
+        self.allows(|rules| rules.services.right(plain(name)), Right::Write)
     }
 
     pub(super) fn can_read_agent(&self) -> bool {
         self.allows(|rules| rules.agent, Right::Read)
+    }
+
+    /// Whether namespaces are shown: to whom has a right in them, or may see how Consul is run.
+    pub(super) fn can_see_namespaces(&self) -> bool {
+        self.allows(|rules| rules.operator.or(rules.services.any()), Right::Read)
+    }
+
+    pub(super) fn operator_write(&self) -> Result<(), String> {
+        if self.allows(|rules| rules.operator, Right::Write) {
+            Ok(())
+        } else {
+            Err(self.denied("operator:write", ""))
+        }
+    }
+
+    pub(super) fn acl_write(&self) -> Result<(), String> {
+        if self.allows(|rules| rules.acl, Right::Write) {
+            Ok(())
+        } else {
+            Err(self.denied("acl:write", ""))
+        }
     }
 
     pub(super) fn key_read(&self, key: &str) -> Result<(), String> {
@@ -428,6 +311,7 @@ impl Access {
             Holder::Anonymous => "anonymous token".to_owned(),
             Holder::Token(accessor) => format!("token with AccessorID '{accessor}'"),
         };
+        let name = plain(name);
         let on = if name.is_empty() {
             String::new()
         } else {

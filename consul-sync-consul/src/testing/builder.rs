@@ -25,6 +25,7 @@ const FIRST_INDEX: u64 = 12;
 #[derive(Clone, Debug)]
 pub struct FakeConsulBuilder {
     version: String,
+    is_enterprise: bool,
     txn_ops: usize,
     connections: usize,
     record: bool,
@@ -37,6 +38,7 @@ impl Default for FakeConsulBuilder {
         let version = "1.22.2".to_owned();
         Self {
             version,
+            is_enterprise: false,
             txn_ops: 128,
             connections: usize::MAX,
             record: false,
@@ -51,6 +53,14 @@ impl FakeConsulBuilder {
     #[must_use]
     pub fn version(mut self, version: &str) -> Self {
         version.clone_into(&mut self.version);
+        self
+    }
+
+    /// Makes it Consul Enterprise as far as namespaces go: `/v1/namespace`, `?ns=`, and the namespace of what transactions
+    /// and registrations write. No server stands behind this part: it follows Consul's documentation.
+    #[must_use]
+    pub fn enterprise(mut self) -> Self {
+        self.is_enterprise = true;
         self
     }
 
@@ -125,6 +135,7 @@ impl FakeConsulBuilder {
             txn_ops: self.txn_ops,
             node: AGENT_NODE.to_owned(),
             own_address: Ipv4Addr::LOCALHOST.to_string(),
+            is_enterprise: self.is_enterprise,
             session_ttl_min: self.session_ttl_min,
         };
         let state = State {

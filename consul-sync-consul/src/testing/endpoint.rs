@@ -51,6 +51,12 @@ pub enum Endpoint {
     Register,
     /// `PUT /v1/catalog/deregister`
     Deregister,
+    /// `GET /v1/namespaces` (Consul Enterprise)
+    Namespaces,
+    /// `PUT /v1/namespace` (Consul Enterprise)
+    NamespaceCreate,
+    /// `GET`, `PUT` or `DELETE /v1/namespace/NAME` (Consul Enterprise)
+    Namespace,
     /// Any other path.
     Unknown,
 }
@@ -71,6 +77,8 @@ impl Endpoint {
             "/v1/txn" => Self::Txn,
             "/v1/catalog/register" => Self::Register,
             "/v1/catalog/deregister" => Self::Deregister,
+            "/v1/namespaces" => Self::Namespaces,
+            "/v1/namespace" => Self::NamespaceCreate,
             _ => return Self::with_name(path),
         };
         (whole, "")
@@ -89,6 +97,7 @@ impl Endpoint {
             ("/v1/health/state/", Self::ChecksInState),
             ("/v1/health/service/", Self::ServiceHealth),
             ("/v1/internal/ui/node/", Self::UiNode),
+            ("/v1/namespace/", Self::Namespace),
         ];
         let found = families
             .into_iter()
@@ -96,7 +105,15 @@ impl Endpoint {
         found.unwrap_or((Self::Unknown, ""))
     }
 
-    /// The only method that the endpoint takes.
+    /// Whether only Consul Enterprise has it.
+    pub(super) fn is_of_enterprise(self) -> bool {
+        matches!(
+            self,
+            Self::Namespaces | Self::NamespaceCreate | Self::Namespace
+        )
+    }
+
+    /// The only method that the endpoint takes; a namespace takes more.
     pub(super) fn method(self) -> Method {
         match self {
             Self::Authorize | Self::Login | Self::Logout => Method::POST,
@@ -105,7 +122,8 @@ impl Endpoint {
             | Self::Deregister
             | Self::SessionCreate
             | Self::SessionRenew
-            | Self::SessionDestroy => Method::PUT,
+            | Self::SessionDestroy
+            | Self::NamespaceCreate => Method::PUT,
             _ => Method::GET,
         }
     }
@@ -119,6 +137,7 @@ impl Endpoint {
                 | Self::Deregister
                 | Self::SessionCreate
                 | Self::SessionDestroy
+                | Self::NamespaceCreate
         )
     }
 }

@@ -4,6 +4,7 @@ use super::acl::Rules;
 use super::builder::fresh_store;
 use super::fault::Fault;
 use super::model::{Check, Instance, Node};
+use super::namespace::Namespace;
 use super::store::{Store, Written};
 use super::{AGENT_NODE, FakeConsul};
 
@@ -79,6 +80,31 @@ impl FakeConsul {
             store.remove_key(index, key);
             Ok(())
         });
+    }
+
+    /// Makes a namespace of Consul Enterprise, or changes it. Indexes in `namespace` are ignored.
+    ///
+    /// # Errors
+    ///
+    /// It is being deleted.
+    pub fn put_namespace(&self, namespace: Namespace) -> Result<(), String> {
+        self.write(|store, index| store.put_namespace(index, namespace))
+    }
+
+    /// Removes a namespace of Consul Enterprise with all that is in it.
+    pub fn remove_namespace(&self, name: &str) {
+        let _: Written<()> = self.write(|store, index| {
+            store.remove_namespace(index, name);
+            Ok(())
+        });
+    }
+
+    /// Lets a namespace of Consul Enterprise be one that is being deleted, until [`remove_namespace`](Self::remove_namespace).
+    pub fn doom_namespace(&self, name: &str) {
+        let mut state = self.shared.state();
+        if let Some(namespace) = state.store.namespaces.get_mut(name) {
+            namespace.is_doomed = true;
+        }
     }
 
     fn write(&self, write: impl FnOnce(&mut Store, u64) -> Written<()>) -> Written<()> {

@@ -6,16 +6,19 @@ use serde_json::Value;
 
 use super::decode::{Decoded, Fields, list};
 use super::model::{Check, Instance, NamedPort, Node, TaggedAddress, Weights};
+use super::tenancy::qualified;
+
+/// What of a body depends on version and edition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Knows {
+    /// The list of ports of 1.22.
+    pub(super) named_ports: bool,
+    /// Namespaces; in a transaction the Community Edition drops them without a word, and elsewhere it refuses them.
+    pub(super) namespaces: bool,
+}
 
 /// Fields that only the enterprise edition or service mesh uses; known, and without effect here.
-const MESH: [&str; 6] = [
-    "Proxy",
-    "Connect",
-    "PeerName",
-    "Namespace",
-    "Partition",
-    "Locality",
-];
+const MESH: [&str; 4] = ["Proxy", "Connect", "PeerName", "Locality"];
 
 pub(super) fn node_fields(mut fields: Fields) -> Decoded<Node> {
     let node = Node {
@@ -34,8 +37,8 @@ pub(super) fn node_fields(mut fields: Fields) -> Decoded<Node> {
 }
 
 /// A service inside a transaction. `Ports` is known from 1.22 on and dropped without a word.
-pub(super) fn txn_service(mut fields: Fields, named_ports: bool) -> Decoded<Instance> {
-    let mut instance = service_fields(&mut fields, named_ports)?;
+pub(super) fn txn_service(mut fields: Fields, knows: Knows) -> Decoded<Instance> {
+    let mut instance = service_fields(&mut fields, knows)?;
     instance.ports.clear();
     instance.socket_path.clear();
     if instance
@@ -45,30 +48,31 @@ pub(super) fn txn_service(mut fields: Fields, named_ports: bool) -> Decoded<Inst
     {
         instance.tagged_addresses = None;
     }
-    fields.ignore(&["ContentHash", "Datacenter"]);
+    fields.ignore(&["ContentHash", "Datacenter", "Namespace", "Partition"]);
     fields.finish()?;
     Ok(instance)
 }
 
 /// A service inside a registration.
-pub(super) fn register_service(mut fields: Fields, named_ports: bool) -> Decoded<Instance> {
-    let instance = service_fields(&mut fields, named_ports)?;
+pub(super) fn register_service(mut fields: Fields, knows: Knows) -> Decoded<Instance> {
+    let instance = service_fields(&mut fields, knows)?;
     fields.finish()?;
     Ok(instance)
 }
 
-fn service_fields(fields: &mut Fields, named_ports: bool) -> Decoded<Instance> {
+fn service_fields(fields: &mut Fields, knows: Knows) -> Decoded<Instance> {
+    let namespace = namespace_of(fields, knows)?;
     let instance = Instance {
         node: String::new(),
-        id: fields.text("ID")?,
-        service: fields.text("Service")?,
+        id: qualified(&namespace, &fields.text("ID")?),
+        service: qualified(&namespace, &fields.text("Service")?),
         kind: fields.text("Kind")?,
         tags: fields.texts("Tags")?,
         address: fields.text("Address")?,
         tagged_addresses: tagged_addresses(fields.table("TaggedAddresses")?)?,
         meta: fields.pairs("Meta")?,
         port: fields.integer("Port")?,
-        ports: if named_ports {
+        ports: if knows.named_ports {
             ports(fields.take("Ports"))?
         } else {
             Vec::new()
@@ -81,6 +85,15 @@ fn service_fields(fields: &mut Fields, named_ports: bool) -> Decoded<Instance> {
     };
     fields.ignore(&MESH);
     Ok(instance)
+}
+
+/// The namespace that an object names; empty where there are none.
+fn namespace_of(fields: &mut Fields, knows: Knows) -> Decoded<String> {
+    if !knows.namespaces {
+        return Ok(String::new());
+    }
+    fields.ignore(&["Partition"]);
+    fields.text("Namespace")
 }
 
 fn tagged_addresses(
@@ -133,19 +146,35 @@ fn weights(value: Value) -> Decoded<Weights> {
     Ok(weights)
 }
 
-pub(super) fn check_fields(mut fields: Fields) -> Decoded<Check> {
+/// A check inside a transaction.
+pub(super) fn txn_check(mut fields: Fields, knows: Knows) -> Decoded<Check> {
+    let check = check_fields(&mut fields, knows)?;
+    fields.ignore(&["Namespace", "Partition"]);
+    fields.finish()?;
+    Ok(check)
+}
+
+/// A check inside a registration.
+pub(super) fn register_check(mut fields: Fields, knows: Knows) -> Decoded<Check> {
+    let check = check_fields(&mut fields, knows)?;
+    fields.finish()?;
+    Ok(check)
+}
+
+fn check_fields(fields: &mut Fields, knows: Knows) -> Decoded<Check> {
+    let namespace = namespace_of(fields, knows)?;
     let definition = Fields::open(fields.take("Definition"), "Definition")?
         .map(Fields::remaining)
         .unwrap_or_default();
     let check = Check {
         node: fields.text("Node")?,
-        check_id: fields.text("CheckID")?,
+        check_id: qualified(&namespace, &fields.text("CheckID")?),
         name: fields.text("Name")?,
         status: fields.text("Status")?,
         notes: fields.text("Notes")?,
         output: fields.text("Output")?,
-        service_id: fields.text("ServiceID")?,
-        service_name: fields.text("ServiceName")?,
+        service_id: qualified(&namespace, &fields.text("ServiceID")?),
+        service_name: qualified(&namespace, &fields.text("ServiceName")?),
         service_tags: fields.texts("ServiceTags")?,
         kind: fields.text("Type")?,
         interval: fields.text("Interval")?,
@@ -158,7 +187,6 @@ pub(super) fn check_fields(mut fields: Fields) -> Decoded<Check> {
         create_index: fields.index("CreateIndex")?,
         modify_index: fields.index("ModifyIndex")?,
     };
-    fields.ignore(&["Namespace", "Partition", "PeerName"]);
-    fields.finish()?;
+    fields.ignore(&["PeerName"]);
     Ok(check)
 }

@@ -10,6 +10,7 @@ use super::model::folded;
 use super::request::Query;
 use super::server::Identity;
 use super::store::{Store, Table};
+use super::tenancy::{self, qualified};
 
 mod listing;
 
@@ -63,6 +64,16 @@ impl Read {
             Endpoint::Key => Self::Key(name()),
             _ => return None,
         })
+    }
+
+    /// The same read of the names in a namespace; listings look at the query themselves.
+    pub(super) fn within(self, namespace: &str) -> Self {
+        match self {
+            Self::Service(name) => Self::Service(qualified(namespace, &name)),
+            Self::ServiceChecks(name) => Self::ServiceChecks(qualified(namespace, &name)),
+            Self::ServiceHealth(name) => Self::ServiceHealth(qualified(namespace, &name)),
+            other => other,
+        }
     }
 
     /// What Consul says when the name is missing.
@@ -179,6 +190,7 @@ impl Read {
             _ => None,
         };
         let mut listing = Listing {
+            namespace: query.get("ns").unwrap_or(tenancy::DEFAULT),
             store,
             query,
             access,

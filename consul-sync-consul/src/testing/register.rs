@@ -4,10 +4,11 @@ use super::acl::Access;
 use super::answer::Answer;
 use super::decode::{DecodeError, Decoded, Fields, first_value, list};
 use super::model::{Check, Instance, Node, folded};
-use super::object::{check_fields, register_service};
+use super::object::{Knows, register_check, register_service};
 use super::request::DATACENTER;
 use super::server::Identity;
 use super::store::{Store, Written};
+use super::tenancy::qualified;
 use super::vet;
 
 /// Body of a registration.
@@ -28,7 +29,7 @@ pub(super) struct Deregistration {
 }
 
 /// Reads a registration.
-pub(super) fn read(body: &[u8], named_ports: bool) -> Decoded<Registration> {
+pub(super) fn read(body: &[u8], knows: Knows) -> Decoded<Registration> {
     let Some(mut fields) = Fields::open(first_value(body)?, "RegisterRequest")? else {
         return Ok(Registration::default());
     };
@@ -46,28 +47,29 @@ pub(super) fn read(body: &[u8], named_ports: bool) -> Decoded<Registration> {
         DATACENTER.clone_into(&mut node.datacenter);
     }
     let service = match Fields::open(fields.take("Service"), "Service")? {
-        Some(service) => Some(register_service(service, named_ports)?),
+        Some(service) => Some(register_service(service, knows)?),
         None => None,
     };
     let mut checks = Vec::new();
     for value in list(fields.take("Checks"), "Checks")? {
         if let Some(check) = Fields::open(value, "Checks")? {
-            checks.push(check_fields(check)?);
+            checks.push(register_check(check, knows)?);
         }
     }
     if let Some(check) = Fields::open(fields.take("Check"), "Check")? {
-        checks.push(check_fields(check)?);
+        checks.push(register_check(check, knows)?);
     }
     let skip_node_update = fields.flag("SkipNodeUpdate")?;
     fields.ignore(&[
         "Locality",
         "PeerName",
-        "Namespace",
-        "Partition",
         "Token",
         "CreateIndex",
         "ModifyIndex",
     ]);
+    if knows.namespaces {
+        fields.ignore(&["Namespace", "Partition"]);
+    }
     fields.finish()?;
     Ok(Registration {
         node,
@@ -78,23 +80,22 @@ pub(super) fn read(body: &[u8], named_ports: bool) -> Decoded<Registration> {
 }
 
 /// Reads a deregistration.
-pub(super) fn read_removal(body: &[u8]) -> Decoded<Deregistration> {
+pub(super) fn read_removal(body: &[u8], knows: Knows) -> Decoded<Deregistration> {
     let Some(mut fields) = Fields::open(first_value(body)?, "DeregisterRequest")? else {
         return Ok(Deregistration::default());
     };
+    let namespace = if knows.namespaces {
+        fields.ignore(&["Partition"]);
+        fields.text("Namespace")?
+    } else {
+        String::new()
+    };
     let removal = Deregistration {
         node: fields.text("Node")?,
-        service_id: fields.text("ServiceID")?,
-        check_id: fields.text("CheckID")?,
+        service_id: qualified(&namespace, &fields.text("ServiceID")?),
+        check_id: qualified(&namespace, &fields.text("CheckID")?),
     };
-    fields.ignore(&[
-        "Datacenter",
-        "Address",
-        "PeerName",
-        "Namespace",
-        "Partition",
-        "Token",
-    ]);
+    fields.ignore(&["Datacenter", "Address", "PeerName", "Token"]);
     fields.finish()?;
     Ok(removal)
 }
@@ -241,5 +242,13 @@ pub(super) fn run_removal(store: &mut Store, index: u64, removal: &Deregistratio
 
 /// Answer to a body that cannot be read.
 pub(super) fn unreadable(error: &DecodeError) -> Answer {
-    Answer::text(400, format!("Request decode failed: {}", error.0))
+    let of_enterprise = if error.0.ends_with("unknown field \"Namespace\"") {
+        " - Namespaces are a Consul Enterprise feature"
+    } else {
+        ""
+    };
+    Answer::text(
+        400,
+        format!("Request decode failed: {}{of_enterprise}", error.0),
+    )
 }

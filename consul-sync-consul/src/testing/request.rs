@@ -100,7 +100,8 @@ impl Query {
         }
     }
 
-    fn split(uri: &Uri) -> Self {
+    /// The parameters alone, which cannot be wrong.
+    pub(super) fn split(uri: &Uri) -> Self {
         Self {
             pairs: uri.query().map(split_query).unwrap_or_default(),
             ..Self::default()

@@ -13,7 +13,7 @@ use super::fault::{Applied, Refusal};
 use super::read::Read;
 use super::request::{self, Query};
 use super::server::{Shared, State};
-use super::{agent, block, login, register, session, txn};
+use super::{agent, block, login, namespace, register, session, txn};
 
 const NO_SUCH_ENDPOINT: &str = "Invalid URL path: not a recognized HTTP API endpoint\n";
 const NO_API: &str =
@@ -100,11 +100,15 @@ async fn answer(
             .header("content-type", content_type)
             .header("allow", &allowed));
     }
-    if parts.method != endpoint.method() {
+    let is_more =
+        endpoint == Endpoint::Namespace && matches!(parts.method, Method::PUT | Method::DELETE);
+    if parts.method != endpoint.method() && !is_more {
         let text = format!("method {} not allowed", parts.method);
         return Err(Answer::text(405, text).header("allow", &allowed));
     }
     if let Some(read) = Read::new(endpoint, name) {
+        let namespace = read_namespace(shared, parts, &read)?;
+        let read = read.within(&namespace);
         return block::reading(shared, parts, &read).await;
     }
     match endpoint {
@@ -121,8 +125,26 @@ async fn answer(
         Endpoint::TokenSelf => agent::token_self(shared, parts),
         Endpoint::Login => login::login(shared, parts, &whole(body).await?),
         Endpoint::Logout => login::logout(shared, parts),
+        Endpoint::Namespaces => namespace::list_all(shared, parts),
+        Endpoint::NamespaceCreate => namespace::create(shared, parts, &whole(body).await?),
+        Endpoint::Namespace => namespace::named(shared, parts, name, &whole(body).await?),
         Endpoint::Authorize => agent::authorize(shared, parts, &whole(body).await?),
         _ => agent::describe(shared, &access(shared, parts)?),
+    }
+}
+
+/// The namespace that a read asks about; empty for none. The Community Edition refuses to be asked, but for nodes, which
+/// stand in none.
+fn read_namespace(shared: &Shared, parts: &Parts, read: &Read) -> Result<String, Answer> {
+    let query = Query::split(&parts.uri);
+    match query.get("ns") {
+        None => Ok(String::new()),
+        Some(_) if *read == Read::Nodes => Ok(String::new()),
+        Some(namespace) if shared.identity.is_enterprise => Ok(namespace.to_owned()),
+        Some(_) => Err(Answer::text(
+            400,
+            "Invalid query parameter: \"ns\" - Namespaces are a Consul Enterprise feature",
+        )),
     }
 }
 
@@ -185,7 +207,7 @@ async fn transaction(
 ) -> Result<Answer, Answer> {
     let body = transaction_body(parts, body).await?;
     let mut ops =
-        txn::read(&body, shared.identity.is_1_22()).map_err(|error| txn::unreadable(&error))?;
+        txn::read(&body, shared.identity.knows()).map_err(|error| txn::unreadable(&error))?;
     let most = shared.identity.txn_ops;
     if ops.len() > most {
         return Err(Answer::text(
@@ -244,12 +266,17 @@ fn record(state: &mut State, token: String, ops: &[txn::TxnOp]) {
 
 async fn registration(shared: &Shared, parts: &Parts, body: Incoming) -> Result<Answer, Answer> {
     let body = whole(body).await?;
-    let named_ports = shared.identity.is_1_22();
+    let knows = shared.identity.knows();
     let mut registration =
-        register::read(&body, named_ports).map_err(|error| register::unreadable(&error))?;
+        register::read(&body, knows).map_err(|error| register::unreadable(&error))?;
     Query::read(&parts.uri)?.reachable()?;
     let access = access(shared, parts)?;
     let mut state = shared.state();
+    if shared.identity.is_enterprise
+        && let Some(service) = &registration.service
+    {
+        state.store.has_namespace_of(&service.id).map_err(refusal)?;
+    }
     register::pre_check(&state.store, &mut registration, &access, &shared.identity)
         .map_err(refusal)?;
     let result = write(shared, &mut state, |store, index| {
@@ -260,7 +287,9 @@ async fn registration(shared: &Shared, parts: &Parts, body: Incoming) -> Result<
 
 async fn removal(shared: &Shared, parts: &Parts, body: Incoming) -> Result<Answer, Answer> {
     let body = whole(body).await?;
-    let removal = register::read_removal(&body).map_err(|error| register::unreadable(&error))?;
+    let knows = shared.identity.knows();
+    let removal =
+        register::read_removal(&body, knows).map_err(|error| register::unreadable(&error))?;
     Query::read(&parts.uri)?.reachable()?;
     let access = access(shared, parts)?;
     let mut state = shared.state();

@@ -22,6 +22,7 @@ use super::answer::Answer;
 use super::endpoint::Endpoint;
 use super::fault::{Applied, Failure, Fault, Faults};
 use super::lock::Clocks;
+use super::object::Knows;
 use super::request::{self, Query};
 use super::route;
 use super::session;
@@ -39,6 +40,8 @@ pub(super) struct Identity {
     pub(super) txn_ops: usize,
     pub(super) node: String,
     pub(super) own_address: String,
+    /// Whether it is Consul Enterprise.
+    pub(super) is_enterprise: bool,
     /// The shortest life of a session that is asked to be renewed.
     pub(super) session_ttl_min: Duration,
 }
@@ -47,6 +50,14 @@ impl Identity {
     /// Whether a member of the cluster has this address.
     pub(super) fn is_own_address(&self, address: &str) -> bool {
         address == self.own_address
+    }
+
+    /// What it knows of bodies.
+    pub(super) fn knows(&self) -> Knows {
+        Knows {
+            named_ports: self.is_1_22(),
+            namespaces: self.is_enterprise,
+        }
     }
 
     /// Whether it is 1.22 or newer, which brought the `Ports` list.
@@ -274,7 +285,12 @@ async fn respond(
 ) -> io::Result<Response<Reply>> {
     let gzip = accepts_gzip(&request);
     let path = request::path(request.uri());
-    let (endpoint, name) = Endpoint::at(&path);
+    let (endpoint, name) = match Endpoint::at(&path) {
+        (endpoint, _) if endpoint.is_of_enterprise() && !shared.identity.is_enterprise => {
+            (Endpoint::Unknown, "")
+        }
+        found => found,
+    };
     let consistency = Query::consistency_of(request.uri());
     let length = request.body().size_hint().lower();
     let fault = {

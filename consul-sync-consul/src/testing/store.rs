@@ -14,9 +14,12 @@ use std::time::Duration;
 
 use super::lock::{KeyValue, Session};
 use super::model::{Check, Instance, Node, folded};
+use super::namespace::Namespace;
+use super::tenancy;
 
 mod events;
 mod locks;
+mod namespaces;
 mod writes;
 
 pub(super) use events::Event;
@@ -65,6 +68,8 @@ pub(super) struct Store {
     indexes: HashMap<Table, u64>,
     keys: BTreeMap<String, Arc<KeyValue>>,
     sessions: BTreeMap<String, Arc<Session>>,
+    /// Namespaces by name. They are written by entries of their own, so they need no undo.
+    pub(super) namespaces: BTreeMap<String, Namespace>,
     /// Keys that lost their session in this entry, with its lock delay.
     released: Vec<(String, Duration)>,
     undo: Vec<Undo>,
@@ -92,8 +97,10 @@ pub(super) type Written<T> = Result<T, String>;
 impl Store {
     /// An empty catalog after the raft entry `raft`.
     pub(super) fn starting_at(raft: u64) -> Self {
+        let builtin = Namespace::builtin();
         Self {
             raft,
+            namespaces: BTreeMap::from([(tenancy::DEFAULT.to_owned(), builtin)]),
             ..Self::default()
         }
     }

@@ -12,6 +12,7 @@ use super::lock::KeyValue;
 use super::model::{Check, Instance, Node};
 use super::server::Identity;
 use super::store::{Store, Written};
+use super::tenancy::plain;
 use super::vet;
 
 mod body;
@@ -115,7 +116,7 @@ impl TxnOp {
             ),
             Subject::Kv(entry) => ("kv", "", &*entry.key, "", entry.modify_index),
         };
-        let [node, id, service] = [node, id, service].map(str::to_owned);
+        let [node, id, service] = [node, plain(id), plain(service)].map(str::to_owned);
         Operation {
             verb: self.verb.clone(),
             kind,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::model::{Check, Instance, NamedPort, Node, Pairs, TaggedAddress, Weights};
+use super::tenancy::{plain, printed};
 
 /// A node.
 #[derive(Debug, Serialize)]
@@ -126,6 +127,8 @@ pub(super) struct ServiceView<'a> {
     enable_tag_override: bool,
     proxy: Proxy,
     connect: Empty,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
     peer_name: &'static str,
     create_index: u64,
     modify_index: u64,
@@ -148,8 +151,8 @@ fn empty(table: &Option<BTreeMap<String, TaggedAddress>>) -> bool {
 pub(super) fn service(instance: &Instance) -> ServiceView<'_> {
     ServiceView {
         kind: &instance.kind,
-        id: &instance.id,
-        service: &instance.service,
+        id: plain(&instance.id),
+        service: plain(&instance.service),
         tags: instance.tags.as_deref(),
         address: &instance.address,
         tagged_addresses: &instance.tagged_addresses,
@@ -161,6 +164,7 @@ pub(super) fn service(instance: &Instance) -> ServiceView<'_> {
         enable_tag_override: instance.enable_tag_override,
         proxy: Proxy::default(),
         connect: Empty {},
+        namespace: printed(&instance.id),
         peer_name: "",
         create_index: instance.create_index,
         modify_index: instance.modify_index,
@@ -217,6 +221,8 @@ pub(super) struct CatalogView<'a> {
     service_proxy: Proxy,
     service_connect: Empty,
     service_locality: Option<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
     create_index: u64,
     modify_index: u64,
 }
@@ -242,8 +248,8 @@ pub(super) fn catalog<'a>(
         tagged_addresses: &node.tagged_addresses,
         node_meta: &node.meta,
         service_kind: &instance.kind,
-        service_id: &instance.id,
-        service_name: &instance.service,
+        service_id: plain(&instance.id),
+        service_name: plain(&instance.service),
         service_tags: instance.tags(),
         service_address: &instance.address,
         service_tagged_addresses: &instance.tagged_addresses,
@@ -262,6 +268,7 @@ pub(super) fn catalog<'a>(
         service_proxy: Proxy::default(),
         service_connect: Empty {},
         service_locality: None,
+        namespace: printed(&instance.id),
         create_index: instance.create_index,
         modify_index: instance.modify_index,
     }
@@ -287,6 +294,8 @@ pub(super) struct CheckView<'a> {
     timeout: &'a str,
     exposed_port: i64,
     definition: &'a BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
     create_index: u64,
     modify_index: u64,
 }
@@ -295,19 +304,20 @@ pub(super) struct CheckView<'a> {
 pub(super) fn check(check: &Check) -> CheckView<'_> {
     CheckView {
         node: &check.node,
-        check_id: &check.check_id,
+        check_id: plain(&check.check_id),
         name: &check.name,
         status: &check.status,
         notes: &check.notes,
         output: &check.output,
-        service_id: &check.service_id,
-        service_name: &check.service_name,
+        service_id: plain(&check.service_id),
+        service_name: plain(&check.service_name),
         service_tags: check.service_tags.as_deref(),
         r#type: &check.kind,
         interval: &check.interval,
         timeout: &check.timeout,
         exposed_port: check.exposed_port,
         definition: &check.definition,
+        namespace: printed(&check.check_id),
         create_index: check.create_index,
         modify_index: check.modify_index,
     }

@@ -13,10 +13,13 @@ use super::super::model::{Check, Instance, Node, Pairs};
 use super::super::request::Query;
 use super::super::server::Identity;
 use super::super::store::Store;
+use super::super::tenancy::{self, plain};
 use super::super::view::{self, HealthView};
 
 /// One listing while it is made.
 pub(super) struct Listing<'a> {
+    /// The namespace that is asked about; `*` for every one.
+    pub(super) namespace: &'a str,
     pub(super) store: &'a Store,
     pub(super) query: &'a Query,
     pub(super) access: &'a Access,
@@ -29,6 +32,11 @@ pub(super) struct Listing<'a> {
 // ---- what stays -------------------------------------------------------------------------------------------------------
 
 impl<'a> Listing<'a> {
+    /// Whether what has this name in the tables stands in the namespace that is asked about.
+    fn is_within(&self, name: &str) -> bool {
+        self.namespace == "*" || tenancy::namespace(name) == self.namespace
+    }
+
     /// Notes when a right is missing.
     fn may(&mut self, allowed: bool) -> bool {
         self.left_out |= !allowed;
@@ -112,8 +120,11 @@ impl<'a> Listing<'a> {
         let mut services = BTreeMap::new();
         for instance in self.store.instances_of_node(name) {
             let view = view::listed_service(instance);
-            if self.may_see_service(&instance.id) && self.keeps(&view) {
-                services.insert(&*instance.id, view);
+            if self.is_within(&instance.id)
+                && self.may_see_service(&instance.id)
+                && self.keeps(&view)
+            {
+                services.insert(plain(&instance.id), view);
             }
         }
         Answer::json(
@@ -135,6 +146,9 @@ impl<'a> Listing<'a> {
             .filter(|node| self.may(self.access.can_read_node(&node.node)));
         if node.is_some() {
             for instance in self.store.instances_of_node(name) {
+                if !self.is_within(&instance.id) {
+                    continue;
+                }
                 any = true;
                 let view = view::listed_service(instance);
                 if self.may_see_service(&instance.service) && self.keeps(&view) {
@@ -154,13 +168,13 @@ impl<'a> Listing<'a> {
         }
         let mut services = Vec::new();
         for instance in self.store.instances_of_node(name) {
-            if self.may_see_service(&instance.service) {
+            if self.is_within(&instance.id) && self.may_see_service(&instance.service) {
                 services.push(view::service(instance));
             }
         }
         let mut checks = Vec::new();
         for check in self.store.checks_of_node(name) {
-            if self.may_see_service(&check.service_name) {
+            if self.is_within(&check.check_id) && self.may_see_service(&check.service_name) {
                 checks.push(view::check(check));
             }
         }
@@ -192,12 +206,13 @@ impl Listing<'_> {
             let Some(node) = self.store.node(&instance.node) else {
                 continue;
             };
-            if self.meta_fits(node.meta.as_ref())
+            if self.is_within(&instance.id)
+                && self.meta_fits(node.meta.as_ref())
                 && self.may_see(&instance.node, &instance.service)
                 && self.keeps(&view::catalog(node, instance, self.identity.is_1_22()))
             {
                 found
-                    .entry(&instance.service)
+                    .entry(plain(&instance.service))
                     .or_default()
                     .extend(instance.tags().iter().map(String::as_str));
             }
@@ -246,7 +261,10 @@ impl Listing<'_> {
         let mut found = Vec::new();
         for check in all {
             let view = view::listed_check(check);
-            if self.may_see(&check.node, &check.service_name) && self.keeps(&view) {
+            if self.is_within(&check.check_id)
+                && self.may_see(&check.node, &check.service_name)
+                && self.keeps(&view)
+            {
                 found.push(view);
             }
         }

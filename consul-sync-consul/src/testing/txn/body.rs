@@ -3,12 +3,12 @@
 use super::super::decode::{Decoded, Fields, first_value, list};
 use super::super::lock::KeyValue;
 use super::super::model::{Check, Instance, Node};
-use super::super::object::{check_fields, node_fields, txn_service};
+use super::super::object::{Knows, node_fields, txn_check, txn_service};
 use super::super::request::DATACENTER;
 use super::{Subject, TxnOp};
 
 /// Reads the operations of a body. Entries without a known member vanish, as on Consul.
-pub(in super::super) fn read(body: &[u8], named_ports: bool) -> Decoded<Vec<TxnOp>> {
+pub(in super::super) fn read(body: &[u8], knows: Knows) -> Decoded<Vec<TxnOp>> {
     let entries = list(first_value(body)?, "TxnOps")?;
     let mut ops = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -28,9 +28,9 @@ pub(in super::super) fn read(body: &[u8], named_ports: bool) -> Decoded<Vec<TxnO
         } else if let Some(op) = Fields::open(node, "Node")? {
             ops.push(node_op(op)?);
         } else if let Some(op) = Fields::open(service, "Service")? {
-            ops.push(service_op(op, named_ports)?);
+            ops.push(service_op(op, knows)?);
         } else if let Some(op) = Fields::open(check, "Check")? {
-            ops.push(check_op(op)?);
+            ops.push(check_op(op, knows)?);
         }
     }
     Ok(ops)
@@ -70,11 +70,11 @@ fn node_op(mut op: Fields) -> Decoded<TxnOp> {
     })
 }
 
-fn service_op(mut op: Fields, named_ports: bool) -> Decoded<TxnOp> {
+fn service_op(mut op: Fields, knows: Knows) -> Decoded<TxnOp> {
     let verb = op.text("Verb")?;
     let node = op.text("Node")?;
     let mut instance = match Fields::open(op.take("Service"), "Service")? {
-        Some(fields) => txn_service(fields, named_ports)?,
+        Some(fields) => txn_service(fields, knows)?,
         None => Instance::default(),
     };
     op.finish()?;
@@ -85,10 +85,10 @@ fn service_op(mut op: Fields, named_ports: bool) -> Decoded<TxnOp> {
     })
 }
 
-fn check_op(mut op: Fields) -> Decoded<TxnOp> {
+fn check_op(mut op: Fields, knows: Knows) -> Decoded<TxnOp> {
     let verb = op.text("Verb")?;
     let check = match Fields::open(op.take("Check"), "Check")? {
-        Some(fields) => check_fields(fields)?,
+        Some(fields) => txn_check(fields, knows)?,
         None => Check::default(),
     };
     op.finish()?;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::acl::Access;
 use super::super::model::{Check, Instance, Node};
 use super::super::store::{MISSING_KEY, Store, Written};
+use super::super::tenancy::plain;
 use super::super::view;
 use super::Verb;
 
@@ -56,13 +57,17 @@ pub(super) fn service(
     access: &Access,
 ) -> Written<Option<Value>> {
     let (node, id) = (&op.node, &op.id);
+    if let Verb::Set | Verb::Cas = verb {
+        store.has_namespace_of(id)?;
+    }
+    let shown = plain(id);
     match verb {
         Verb::Get | Verb::Lock | Verb::Unlock | Verb::CheckSession | Verb::CheckIndex => {}
         Verb::Set => store.set_instance(index, op.clone())?,
         Verb::Cas => {
             if !store.set_instance_if(index, op.clone())? {
                 return Err(format!(
-                    "failed to set service {id:?} on node {node:?}, index is stale"
+                    "failed to set service {shown:?} on node {node:?}, index is stale"
                 ));
             }
         }
@@ -73,14 +78,14 @@ pub(super) fn service(
         Verb::DeleteCas => {
             if !store.remove_instance_if(index, node, id, op.modify_index) {
                 return Err(format!(
-                    "failed to delete service {id:?} on node {node:?}, index is stale"
+                    "failed to delete service {shown:?} on node {node:?}, index is stale"
                 ));
             }
             return Ok(None);
         }
     }
     let Some(found) = store.instance(node, id) else {
-        return Err(format!("service {id:?} on node {node:?} doesn't exist"));
+        return Err(format!("service {shown:?} on node {node:?} doesn't exist"));
     };
     Ok(access
         .can_read_service(&found.service)
@@ -104,6 +109,7 @@ pub(super) fn check(
         };
         return Err(format!("{lookup}: {MISSING_KEY}"));
     }
+    let shown = plain(id);
     match verb {
         Verb::Get | Verb::Lock | Verb::Unlock | Verb::CheckSession | Verb::CheckIndex => {}
         Verb::Set => store.set_check(index, op.clone())?,
@@ -112,7 +118,7 @@ pub(super) fn check(
             Ok(true) | Err(_) => {}
             Ok(false) => {
                 return Err(format!(
-                    "failed to set check {id:?} on node {node:?}, index is stale"
+                    "failed to set check {shown:?} on node {node:?}, index is stale"
                 ));
             }
         },
@@ -123,7 +129,7 @@ pub(super) fn check(
         Verb::DeleteCas => {
             if !store.remove_check_if(index, node, id, op.modify_index) {
                 return Err(format!(
-                    "failed to delete check {id:?} on node {node:?}, index is stale"
+                    "failed to delete check {shown:?} on node {node:?}, index is stale"
                 ));
             }
             return Ok(None);
@@ -131,7 +137,7 @@ pub(super) fn check(
     }
     let Some(found) = store.check(node, id) else {
         return missing(verb, || {
-            format!("check {id:?} on node {node:?} doesn't exist")
+            format!("check {shown:?} on node {node:?} doesn't exist")
         });
     };
     let readable = if found.service_name.is_empty() {

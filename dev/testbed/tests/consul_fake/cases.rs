@@ -37,6 +37,7 @@ pub(crate) const CASES: &[Case] = &[
     ("queries", requests::queries),
     ("limits of a transaction", requests::limits),
     ("named ports", requests::named_ports),
+    ("namespaces are of another edition", requests::namespaces),
     ("gzip", requests::gzip),
     ("a failed cas of a check is no error", failed_check_cas),
     ("reading a node in the UI writes into it", ui_writes),

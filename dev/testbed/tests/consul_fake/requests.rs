@@ -158,6 +158,58 @@ pub(crate) fn limits() -> Vec<Step> {
     ]
 }
 
+/// The Community Edition has no namespaces: what is about one is refused, but in a transaction it is passed over.
+pub(crate) fn namespaces() -> Vec<Step> {
+    let named = |mut object: Value| {
+        object["Namespace"] = "shop".into();
+        object
+    };
+    let mut steps = world();
+    for path in ["/v1/namespaces", "/v1/namespace", "/v1/namespace/shop"] {
+        steps.push(Step::get(path));
+        steps.push(Step::put(path, json!({ "Name": "shop" })));
+        steps.push(Step::get(path).with_method("DELETE"));
+        steps.push(Step::get(path).with_method("OPTIONS"));
+    }
+    let reads = [
+        "catalog/nodes",
+        "catalog/services",
+        "catalog/service/~web",
+        "catalog/node/~n1",
+        "catalog/node-services/~n1",
+        "health/node/~n1",
+        "health/checks/~web",
+        "health/service/~web",
+        "health/state/any",
+        "internal/ui/node/~n1",
+        "kv/~lock",
+        "status/leader",
+    ];
+    for read in reads {
+        for namespace in ["shop", "default", "*", ""] {
+            steps.push(Step::get(format!("/v1/{read}?ns={namespace}")));
+        }
+    }
+    steps.extend([
+        Step::txn(vec![
+            service("set", "~n1", named(web("~web-1"))),
+            check(
+                "set",
+                named(json!({ "Node": "~n1", "CheckID": "~c", "Name": "c", "ServiceID": "~web-1" })),
+            ),
+        ]),
+        Step::register(
+            json!({ "Node": "~n1", "Address": "127.0.0.2", "Service": named(web("~web-1")) }),
+        ),
+        Step::register(
+            json!({ "Node": "~n1", "Address": "127.0.0.2", "Check": named(json!({ "CheckID": "~c" })) }),
+        ),
+        Step::register(named(json!({ "Node": "~n1", "Address": "127.0.0.2" }))),
+        Step::deregister(named(json!({ "Node": "~n1", "ServiceID": "~web-1" }))),
+    ]);
+    steps
+}
+
 pub(crate) fn named_ports() -> Vec<Step> {
     let ports = json!([{ "Name": "http", "Port": 8080, "Default": true }, { "Name": "admin", "Port": 9090 }]);
     let register = |service: Value| {
