@@ -12,6 +12,9 @@ use crate::{
 
 /// The first version that is tested against.
 const OLDEST: (u32, u32) = (1, 14);
+/// What can be done without the rights that making namespaces takes.
+const NAMESPACES: &str =
+    "; or make the namespaces beforehand, and turn off that they are made on demand";
 /// Names that stand for all nodes and services when a right on every one of them is asked for.
 const ANY: &str = "consul-sync-any";
 
@@ -200,6 +203,19 @@ impl<'a> Needed<'a> {
         }
     }
 
+    /// To write what has no names.
+    fn whole(resource: &'a str, note: &'static str) -> Self {
+        Self {
+            access: Access {
+                resource,
+                segment: "",
+                verb: "write",
+            },
+            rule: format!("{resource} = \"write\""),
+            note,
+        }
+    }
+
     /// On everything of a kind.
     fn all(resource: &'a str, verb: &'a str) -> Self {
         Self {
@@ -214,6 +230,20 @@ impl<'a> Needed<'a> {
     }
 }
 
+/// Whether a namespace may have to be made: a single one that is there already will not.
+async fn makes_namespaces(sink: &ConsulSink) -> bool {
+    let settings = &sink.inner.settings;
+    if !settings.makes_namespaces() {
+        return false;
+    }
+    match &settings.namespace {
+        Some(name) if !settings.all_namespaces => {
+            !matches!(sink.inner.find_namespace(name).await, Ok(Some(_)))
+        }
+        _ => true,
+    }
+}
+
 async fn allowed(sink: &ConsulSink) -> Vec<Finding> {
     let node = sink.node().as_str();
     let mut needed = vec![
@@ -224,6 +254,13 @@ async fn allowed(sink: &ConsulSink) -> Vec<Finding> {
     if let Some(fence) = &sink.inner.settings.fence {
         needed.push(Needed::exact("key", fence.key(), "write"));
         needed.push(Needed::exact("session", node, "write"));
+    }
+    // Of a partition there are no operators to be asked about.
+    if makes_namespaces(sink).await && sink.client().partition().is_none() {
+        needed.push(Needed::whole("operator", NAMESPACES));
+        if sink.inner.settings.namespace_policy.is_some() {
+            needed.push(Needed::whole("acl", NAMESPACES));
+        }
     }
     ask(sink.client(), None, None, &needed).await
 }

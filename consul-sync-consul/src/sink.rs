@@ -1,5 +1,6 @@
 //! The Consul sink: one synthetic node that holds every instance we register.
 
+mod namespaces;
 mod node;
 mod read;
 mod settings;
@@ -17,6 +18,7 @@ use consul_sync_core::{
 
 pub use self::settings::{NodeName, SinkSettings};
 pub(crate) use self::{
+    namespaces::{Namespaces, Unusable},
     node::NodeState,
     read::{Listed, seen},
 };
@@ -58,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) placement: Placement,
     pub(crate) limits: Limits,
     pub(crate) node: Mutex<NodeState>,
+    pub(crate) namespaces: Namespaces,
     journals: Mutex<Vec<Weak<Journal>>>,
     /// The highest index that a listing has shown.
     highest: AtomicU64,
@@ -82,6 +85,7 @@ impl ConsulSink {
                 settings,
                 limits: Limits::new(),
                 node: Mutex::new(NodeState::Unknown),
+                namespaces: Namespaces::default(),
                 journals: Mutex::default(),
                 highest: AtomicU64::new(0),
             }),

@@ -9,6 +9,7 @@ mod check;
 mod health;
 mod listing;
 mod login;
+mod namespace;
 mod node;
 mod service;
 mod txn;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     health::HealthEntry,
     listing::{NodeListing, each_element},
     login::{LoginAnswer, LoginRequest},
+    namespace::Namespace,
     node::Node,
     service::{Service, ServiceStamp},
     txn::{TxnAnswer, TxnError, TxnResult},

@@ -15,6 +15,10 @@ mod limit;
 mod listing;
 #[path = "sink/marks.rs"]
 mod marks;
+#[path = "sink/namespace_rights.rs"]
+mod namespace_rights;
+#[path = "sink/namespaces.rs"]
+mod namespaces;
 #[path = "sink/node.rs"]
 mod node;
 #[path = "sink/outcome.rs"]

@@ -29,6 +29,11 @@ pub struct SinkSettings {
     pub namespace: Option<String>,
     /// Whether services may name namespaces of their own, so that all of them are read.
     pub all_namespaces: bool,
+    /// Whether a namespace that is not there is made before something is written into it, which takes the right
+    /// `operator = "write"`. It says nothing where namespaces are not used. On unless set.
+    pub create_namespaces: bool,
+    /// The ACL policy that every token of a namespace made so has by default, which takes the right `acl = "write"`, too.
+    pub namespace_policy: Option<String>,
     /// Whether instances are registered with the list of their named ports, as [`Ports::decide`](crate::Ports::decide) says.
     pub named_ports: bool,
     /// Which instances have their health as a check.
@@ -55,6 +60,8 @@ impl SinkSettings {
             node_address: IpAddr::from([127, 0, 0, 1]),
             namespace: None,
             all_namespaces: false,
+            create_namespaces: true,
+            namespace_policy: None,
             named_ports: false,
             checks: Checks::default(),
             wait: block::WAIT,

@@ -6,7 +6,7 @@ use consul_sync_core::{Op, Outcome, Outcomes, Reason, Rejection, Slot};
 
 use super::{
     Refusal, fence_cost,
-    refusal::{missing_rule, rejection},
+    refusal::{missing_namespace, missing_rule, rejection},
     sent::Sent,
     single, step,
     under_way::UnderWay,
@@ -16,12 +16,14 @@ use crate::{
     Call, Error, Fence,
     lock::Grant,
     registration::{Registration, Version},
-    sink::{Inner, NodeState},
+    sink::{Inner, NodeState, Unusable},
     wire::{TxnAnswer, TxnError},
 };
 
 /// How often the node may have to be written anew within one batch.
 const NODE_ATTEMPTS: u32 = 3;
+/// How often namespaces that went may be made anew within one batch.
+const NAMESPACE_ATTEMPTS: u32 = 3;
 
 /// One call of [`consul_sync_core::Sink::apply`].
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub(crate) struct Apply<'a> {
     parts: VecDeque<Vec<usize>>,
     has_written: bool,
     node_attempts: u32,
+    namespace_attempts: u32,
     /// The lead, where one is needed; the same for all parts.
     grant: Option<Grant>,
     under_way: UnderWay<'a>,
@@ -52,6 +55,7 @@ impl<'a> Apply<'a> {
             parts: VecDeque::new(),
             has_written: false,
             node_attempts: 0,
+            namespace_attempts: 0,
             grant: None,
             under_way: UnderWay::new(sink, ops),
         }
@@ -72,6 +76,9 @@ impl<'a> Apply<'a> {
         }
         self.cut();
         while let Some(part) = self.parts.pop_front() {
+            if let Err(error) = self.ensure_namespaces(&part).await {
+                return self.stop(error);
+            }
             let part: Vec<usize> = part.into_iter().filter(|at| self.is_open(*at)).collect();
             if part.is_empty() {
                 continue;
@@ -102,6 +109,7 @@ impl<'a> Apply<'a> {
                 Sent::TooLarge => self.halve(part, || {
                     Rejection::new(Reason::TooLarge, "consul takes no transaction that large")
                 }),
+                Sent::Unreadable(text) if self.lost_namespace(&text) => self.parts.push_front(part),
                 Sent::Unreadable(text) => self.halve(part, || rejection(&text)),
                 Sent::Unsent(error) => return self.stop(error),
                 Sent::Unclear => {
@@ -124,6 +132,45 @@ impl<'a> Apply<'a> {
         } else {
             Err(error)
         }
+    }
+
+    /// Makes sure that the namespaces are there into which a part writes. What one that cannot be used would get is refused.
+    /// Deletes need none: what they delete is gone with it.
+    async fn ensure_namespaces(&mut self, part: &[usize]) -> Result<(), Error> {
+        for at in part {
+            let op = &self.ops[*at];
+            let Some(namespace) = op.record().namespace().filter(|_| !op.is_delete()) else {
+                continue;
+            };
+            if !self.is_open(*at) || !self.sink.is_namespace_due(namespace) {
+                continue;
+            }
+            match self.sink.ensure_namespace(namespace).await {
+                Ok(()) => {}
+                Err(Unusable::Failed(error)) => return Err(error),
+                Err(Unusable::Refused(rejection)) => self.refuse_all_of(namespace, &rejection),
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses every write into a namespace, also of the parts to come.
+    fn refuse_all_of(&mut self, namespace: &str, rejection: &Rejection) {
+        let ops = self.ops;
+        for (at, op) in ops.iter().enumerate() {
+            let is_there = op.record().namespace() == Some(namespace);
+            let is_left = matches!(self.outcomes[at], Outcome::Skipped) && self.is_open(at);
+            if is_there && is_left && !op.is_delete() {
+                self.fail(at, Outcome::Refused(rejection.clone()));
+            }
+        }
+    }
+
+    /// Whether nothing was applied because a namespace went that is made anew now.
+    fn lost_namespace(&mut self, text: &str) -> bool {
+        let is_lost = missing_namespace(text).is_some_and(|name| self.sink.namespaces.forget(name));
+        self.namespace_attempts += u32::from(is_lost);
+        is_lost && self.namespace_attempts <= NAMESPACE_ATTEMPTS
     }
 
     /// Cuts the batch by what one transaction may hold.
@@ -223,11 +270,15 @@ impl<'a> Apply<'a> {
         // Only the first error of a record counts: a check fails in the wake of its service.
         let mut at_fault: BTreeMap<usize, &str> = BTreeMap::new();
         let mut is_node_due = false;
+        let mut is_namespace_due = false;
         for error in errors {
             match (owners.get(error.op_index), Refusal::of(&error.what)) {
                 (Some(None), Refusal::Denied) => return Err(self.denied(call, &error.what)),
                 // The node was written by somebody else in between, or is gone.
                 (Some(None), _) | (Some(Some(_)), Refusal::NodeMissing) => is_node_due = true,
+                (Some(Some(_)), Refusal::NamespaceMissing) if self.lost_namespace(&error.what) => {
+                    is_namespace_due = true;
+                }
                 (Some(Some(at)), _) => {
                     at_fault.entry(*at).or_insert(&error.what);
                 }
@@ -249,6 +300,10 @@ impl<'a> Apply<'a> {
                 problem,
             });
         }
+        if is_namespace_due {
+            self.parts.push_front(part);
+            return Ok(());
+        }
         if at_fault.is_empty() {
             // Refused, and nothing that was sent is named: halving finds it.
             let text = errors.first().map_or("no reason", |error| &error.what);
@@ -265,7 +320,9 @@ impl<'a> Apply<'a> {
                 at,
                 match Refusal::of(text) {
                     Refusal::Stale | Refusal::NodeMissing => Outcome::Stale,
-                    Refusal::Permanent => Outcome::Refused(rejection(text)),
+                    Refusal::Permanent | Refusal::NamespaceMissing => {
+                        Outcome::Refused(rejection(text))
+                    }
                     Refusal::Denied => {
                         let rule = missing_rule(text, self.sink.settings.node.as_str());
                         let message =

@@ -9,6 +9,8 @@ pub(crate) enum Refusal {
     Stale,
     /// The node is not registered, so nothing can be registered on it.
     NodeMissing,
+    /// The namespace is not there, or no longer.
+    NamespaceMissing,
     /// Our token lacks a right; the text names it.
     Denied,
     /// It will never be taken as it is.
@@ -24,6 +26,8 @@ impl Refusal {
             Self::Stale
         } else if text.contains("Missing node registration") {
             Self::NodeMissing
+        } else if missing_namespace(text).is_some() {
+            Self::NamespaceMissing
         } else if text.contains("Permission denied") || text.contains("ACL not found") {
             Self::Denied
         } else if text.contains("Missing service registration") {
@@ -46,8 +50,15 @@ impl Refusal {
             "Failed to parse body",
             "is required",
         ];
-        SIGNS.iter().any(|sign| text.contains(sign))
+        SIGNS.iter().any(|sign| text.contains(sign)) || missing_namespace(text).is_some()
     }
+}
+
+/// The namespace of which a text says that it is not there (hashicorp/consul#8123).
+pub(super) fn missing_namespace(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("amespace \"")?;
+    let (name, rest) = rest.split_once('"')?;
+    rest.starts_with(" does not exist").then_some(name)
 }
 
 /// The report on a record that Consul refused for good.
@@ -104,6 +115,10 @@ mod tests {
             ),
             ("Missing service registration", Refusal::Stale),
             ("Missing node registration", Refusal::NodeMissing),
+            (
+                "rpc error making call: Namespace \"shop\" does not exist",
+                Refusal::NamespaceMissing,
+            ),
             (
                 "Permission denied: token with AccessorID 'x' lacks permission 'service:write' on \"web\"",
                 Refusal::Denied,

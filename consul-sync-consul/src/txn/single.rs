@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     encode::{CheckBody, NodePairs, Pairs, Target, Text, Weights},
-    refusal::{Refusal, missing_rule, rejection},
+    refusal::{Refusal, missing_namespace, missing_rule, rejection},
 };
 use crate::{
     Error,
@@ -135,6 +135,9 @@ fn judge(sink: &Inner, error: Error) -> Result<Outcome<Version>, Error> {
                 "this version of consul has no lists of ports; set ports to never",
             ))),
             400 => Ok(Outcome::Refused(rejection(text))),
+            500 if missing_namespace(text).is_some_and(|name| sink.namespaces.forget(name)) => {
+                Ok(Outcome::Stale)
+            }
             500 if text.contains("error occurred") || Refusal::is_permanent_text(text) => {
                 Ok(Outcome::Refused(rejection(text)))
             }
