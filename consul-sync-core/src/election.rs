@@ -3,8 +3,11 @@
 //! Elections are held elsewhere, by what a cluster or a catalog has for it; a driver knows their outcome as its gate alone.
 //! What they have in common is what people are told of them.
 
+mod standby;
+
 use std::fmt;
 
+pub use self::standby::Standby;
 use crate::ErrorKind;
 
 /// Where an election stands.

@@ -24,7 +24,7 @@ mod text;
 
 #[cfg(feature = "driver")]
 pub use driver::{Control, Driver, carry_out, plan, purge_plan};
-pub use election::{ElectionState, Holder};
+pub use election::{ElectionState, Holder, Standby};
 pub use engine::{Batch, BatchId, Engine, Notice, Work};
 pub use error::{AdapterError, ErrorKind, SinkError, SourceError};
 pub use event::Event;

@@ -15,6 +15,7 @@
 //! ([`Driver::gate`](https://docs.rs/consul-sync-core)).
 
 mod held;
+mod lead;
 mod record;
 mod requests;
 mod run;
@@ -98,7 +99,7 @@ impl Lease {
 
     /// The Lease, as `NAMESPACE/NAME`.
     pub fn path(&self) -> String {
-        format!("{}/{}", self.0.settings.namespace, self.0.settings.name)
+        self.0.path()
     }
 
     /// Takes part in the election until `shutdown` is done, then hands over: the Lease names nobody, which the others see
@@ -111,6 +112,12 @@ impl Lease {
     /// enough.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
         Candidate::new(&self.0).run(shutdown).await;
+    }
+}
+
+impl Inner {
+    fn path(&self) -> String {
+        format!("{}/{}", self.settings.namespace, self.settings.name)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::pin, time::Duration};
 
-use consul_sync_core::{ElectionState, ErrorKind, Holder};
+use consul_sync_core::{ElectionState, Holder, Standby};
 use http::StatusCode;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -27,9 +27,7 @@ pub(super) struct Candidate<'a> {
     /// The index of the key that is known.
     past: Option<u64>,
     backoff: Backoff,
-    /// Trouble that was told and is not over.
-    trouble: Option<ErrorKind>,
-    holder: Option<Holder>,
+    standby: Standby,
 }
 
 // === impl Candidate ===
@@ -43,8 +41,7 @@ impl<'a> Candidate<'a> {
             session: None,
             past: None,
             backoff: Backoff::new(Duration::from_millis(100), longest),
-            trouble: None,
-            holder: None,
+            standby: Standby::default(),
         }
     }
 
@@ -56,7 +53,7 @@ impl<'a> Candidate<'a> {
                 () = &mut shutdown => break,
                 session = self.stand_by() => session,
             };
-            self.holder = None;
+            self.standby = Standby::default();
             self.lock.state.send_replace(ElectionState::Leading);
             tracing::info!(lock = self.lock.fence.key(), "leading");
             let end = tokio::select! {
@@ -96,12 +93,12 @@ impl<'a> Candidate<'a> {
         loop {
             match self.attempt().await {
                 Ok(Some(session)) => {
-                    self.trouble = None;
+                    self.standby.untroubled();
                     return session;
                 }
                 Ok(None) => {
                     self.backoff.reset();
-                    self.trouble = None;
+                    self.standby.untroubled();
                 }
                 Err(error) => {
                     self.tell_trouble(&error);
@@ -245,11 +242,10 @@ impl<'a> Candidate<'a> {
                 }
             }
         }
-        self.lock.state.send_replace(ElectionState::Idle);
     }
 
     fn tell_holder(&mut self, holder: Holder) {
-        if self.holder.as_ref() != Some(&holder) {
+        if let Some(holder) = self.standby.behind(Some(holder)) {
             tracing::info!(
                 lock = self.lock.fence.key(),
                 %holder,
@@ -257,13 +253,12 @@ impl<'a> Candidate<'a> {
                  one, two clusters have the same owner, and one needs another"
             );
         }
-        self.holder = Some(holder);
-        self.show(None);
+        self.show();
     }
 
     fn tell_trouble(&mut self, error: &Error) {
         let kind = error.kind();
-        if self.trouble.replace(kind) != Some(kind) {
+        if self.standby.troubled(kind) {
             let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
             tracing::warn!(
                 lock = self.lock.fence.key(),
@@ -272,19 +267,12 @@ impl<'a> Candidate<'a> {
                 "cannot take part in the election, and writes nothing; trying again"
             );
         }
-        self.show(Some(kind));
+        self.show();
     }
 
-    fn show(&self, trouble: Option<ErrorKind>) {
-        let state = ElectionState::StandingBy {
-            holder: self.holder.clone(),
-            trouble,
-        };
-        self.lock.state.send_if_modified(|shown| {
-            let is_news = *shown != state;
-            *shown = state;
-            is_news
-        });
+    fn show(&self) {
+        let state = &self.lock.state;
+        state.send_if_modified(|shown| self.standby.show(shown));
     }
 }
 

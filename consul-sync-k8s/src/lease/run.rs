@@ -1,19 +1,21 @@
-//! Taking part in the election: standing by, leading, handing over.
+//! Taking part in the election: standing by, taking the lead, handing it over.
 
 use std::{future::Future, pin::pin, time::Duration};
 
-use consul_sync_core::{ElectionState, ErrorKind, Holder};
+use consul_sync_core::{ElectionState, Standby};
 use futures::StreamExt;
 use kube::api::WatchEvent;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::{Inner, record::Record};
+use super::{
+    Inner,
+    lead::{End, LONGEST_PAUSE, lead},
+    record::Record,
+};
 use crate::watch::{Backoff, Bounds, Problem};
 
 /// What handing over may take.
 const HAND_OVER: Duration = Duration::from_millis(900);
-/// Pauses between renewals that failed are no longer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The status of a watch that has to be begun anew.
 const GONE: u16 = 410;
 
@@ -24,9 +26,7 @@ pub(super) struct Candidate<'a> {
     /// A write that would make this process the holder has no answer yet.
     is_asking: bool,
     backoff: Backoff,
-    /// Trouble that was told and is not over.
-    trouble: Option<ErrorKind>,
-    holder: Option<Holder>,
+    standby: Standby,
 }
 
 /// The Lease as it was last seen.
@@ -35,38 +35,6 @@ struct Seen {
     record: Record,
     /// When it was seen to be another one than before.
     since: Instant,
-}
-
-/// Why the lead is over.
-#[derive(Debug)]
-enum End {
-    /// The process stops.
-    Shutdown,
-    /// Somebody else is named in the Lease.
-    Taken(String),
-    /// The Lease is gone.
-    Deleted,
-    /// It could not be renewed in time: somebody else may take it any moment.
-    NotRenewed(Option<Problem>),
-}
-
-// === impl End ===
-
-impl End {
-    fn reason(&self) -> String {
-        match self {
-            Self::Shutdown => "the process stops".to_owned(),
-            Self::Taken(holder) if holder.is_empty() => {
-                "the lease was taken away by somebody else".to_owned()
-            }
-            Self::Taken(holder) => format!("the lease was taken by {holder}"),
-            Self::Deleted => "the lease was deleted".to_owned(),
-            Self::NotRenewed(None) => "the lease was not renewed in time".to_owned(),
-            Self::NotRenewed(Some(problem)) => {
-                format!("the lease could not be renewed in time: {}", problem.error)
-            }
-        }
-    }
 }
 
 // === impl Candidate ===
@@ -82,8 +50,7 @@ impl<'a> Candidate<'a> {
                 least: Duration::from_millis(100).min(most),
                 most,
             }),
-            trouble: None,
-            holder: None,
+            standby: Standby::default(),
         }
     }
 
@@ -106,7 +73,7 @@ impl<'a> Candidate<'a> {
             }
             self.lease.state.send_replace(ElectionState::Lost);
             tracing::warn!(
-                lease = self.path(),
+                lease = self.lease.path(),
                 reason = end.reason(),
                 "the lead is lost; nothing is written until it is regained"
             );
@@ -119,14 +86,12 @@ impl<'a> Candidate<'a> {
     async fn stand_by(&mut self) -> Instant {
         loop {
             match self.attempt().await {
-                Ok(Some(asked)) => {
-                    self.trouble = None;
+                Ok(asked) => {
                     self.backoff.reset();
-                    return asked;
-                }
-                Ok(None) => {
-                    self.backoff.reset();
-                    self.trouble = None;
+                    self.standby.untroubled();
+                    if let Some(asked) = asked {
+                        return asked;
+                    }
                 }
                 Err(problem) => {
                     self.tell_trouble(&problem);
@@ -260,55 +225,13 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// Leads until it is over, with the gate open meanwhile.
-    async fn lead(&mut self, mut renewed: Instant) -> End {
-        let Some(mut record) = self.seen.take().map(|seen| seen.record) else {
-            return End::Deleted;
-        };
-        let Inner {
-            requests,
-            settings,
-            held,
-            state,
-        } = self.lease;
-        held.open(record.term(), renewed + settings.validity());
-        self.holder = None;
-        state.send_replace(ElectionState::Leading);
-        tracing::info!(lease = self.path(), "leading");
-        let mut next = renewed + settings.period();
-        let mut trouble = None;
-        let end = loop {
-            let until = renewed + settings.validity();
-            sleep_until(next.min(until)).await;
-            let asked = Instant::now();
-            if asked >= until {
-                break End::NotRenewed(trouble);
-            }
-            let limit = until.min(asked + settings.period());
-            let renewal = record.held_by(settings, requests.now());
-            match timeout_at(limit, renew(self.lease, &renewal)).await {
-                Ok(Ok(Renewed::Held(newer))) => {
-                    record = newer;
-                    renewed = asked;
-                    held.extend(renewed + settings.validity());
-                    next = asked + settings.period();
-                    trouble = None;
-                    continue;
-                }
-                // Changed by somebody who left us in it: at once again, on what it is now.
-                Ok(Ok(Renewed::Changed(newer))) => {
-                    record = newer;
-                    next = asked;
-                    continue;
-                }
-                Ok(Ok(Renewed::Lost(end))) => break end,
-                Ok(Err(problem)) => trouble = Some(problem),
-                Err(_) => {}
-            }
-            next = Instant::now() + LONGEST_PAUSE.min(settings.period() / 4);
-        };
-        held.shut();
-        end
+    /// Leads until it is over, on what was seen last.
+    async fn lead(&mut self, renewed: Instant) -> End {
+        self.standby = Standby::default();
+        match self.seen.take() {
+            Some(seen) => lead(self.lease, seen.record, renewed).await,
+            None => End::Deleted,
+        }
     }
 
     /// Names nobody, so that the next one leads at once.
@@ -318,7 +241,7 @@ impl<'a> Candidate<'a> {
         if led || self.is_asking {
             let release = release(self.lease);
             match timeout(HAND_OVER, release).await {
-                Ok(Ok(())) => tracing::info!(lease = self.path(), "the lead is handed over"),
+                Ok(Ok(())) => tracing::info!(lease = self.lease.path(), "the lead is handed over"),
                 Ok(Err(problem)) => {
                     let error = problem.error;
                     tracing::warn!(%error, "the lead cannot be handed over; it is free when the lease expires");
@@ -330,59 +253,42 @@ impl<'a> Candidate<'a> {
                 }
             }
         }
-        self.lease.state.send_replace(ElectionState::Idle);
     }
 
     fn period(&self) -> Duration {
         self.lease.settings.period()
     }
 
-    fn path(&self) -> String {
-        let settings = &self.lease.settings;
-        format!("{}/{}", settings.namespace, settings.name)
-    }
-
     fn tell_holder(&mut self) {
         let holder = self.seen.as_ref().and_then(|seen| seen.record.person());
-        if let Some(holder) = &holder
-            && self.holder.as_ref() != Some(holder)
-        {
+        if let Some(holder) = self.standby.behind(holder) {
             tracing::info!(
-                lease = self.path(),
+                lease = self.lease.path(),
                 %holder,
                 "standing by: another process leads, and this one writes nothing; if that is no replica of this one, \
                  give each installation a lease of its own"
             );
         }
-        self.holder = holder;
-        self.trouble = None;
-        self.show(None);
+        self.show();
     }
 
     fn tell_trouble(&mut self, problem: &Problem) {
         let kind = problem.error.kind();
-        if self.trouble.replace(kind) != Some(kind) {
+        if self.standby.troubled(kind) {
             let cause = std::error::Error::source(&problem.error).map(|cause| format!(": {cause}"));
             tracing::warn!(
-                lease = self.path(),
+                lease = self.lease.path(),
                 kind = kind.as_str(),
                 error = format!("{}{}", problem.error, cause.unwrap_or_default()),
                 "cannot take part in the election, and writes nothing; trying again"
             );
         }
-        self.show(Some(kind));
+        self.show();
     }
 
-    fn show(&self, trouble: Option<ErrorKind>) {
-        let state = ElectionState::StandingBy {
-            holder: self.holder.clone(),
-            trouble,
-        };
-        self.lease.state.send_if_modified(|shown| {
-            let is_news = *shown != state;
-            *shown = state;
-            is_news
-        });
+    fn show(&self) {
+        let state = &self.lease.state;
+        state.send_if_modified(|shown| self.standby.show(shown));
     }
 }
 
@@ -391,28 +297,6 @@ impl Drop for Candidate<'_> {
         self.lease.held.shut();
         self.lease.state.send_replace(ElectionState::Idle);
     }
-}
-
-/// What a renewal met.
-#[derive(Debug)]
-enum Renewed {
-    /// It is ours, as it is now.
-    Held(Record),
-    /// It is ours, and somebody changed something else of it.
-    Changed(Record),
-    /// It is not ours any more.
-    Lost(End),
-}
-
-async fn renew(lease: &Inner, renewal: &Record) -> Result<Renewed, Problem> {
-    if let Some(record) = lease.requests.update(renewal).await? {
-        return Ok(Renewed::Held(record));
-    }
-    Ok(match lease.requests.get().await? {
-        None => Renewed::Lost(End::Deleted),
-        Some(record) if record.holder() == lease.settings.identity() => Renewed::Changed(record),
-        Some(record) => Renewed::Lost(End::Taken(record.holder().to_owned())),
-    })
 }
 
 /// Names nobody in the Lease, if it names this process.
