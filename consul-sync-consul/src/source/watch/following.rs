@@ -3,6 +3,7 @@
 mod checks;
 mod names;
 mod nodes;
+mod reply;
 mod services;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 
 use tokio::{task::JoinSet, time::Instant};
 
+use self::reply::Reply;
 use super::{
     Item,
     follow::{Follow, Open, Stage},
@@ -67,15 +69,6 @@ enum Came {
     Health(Id, u64, Reply<Health>),
     /// A pause is over.
     Rested(Id, u64),
-}
-
-/// An answer to a query that may have been held.
-#[derive(Debug)]
-struct Reply<T> {
-    result: Result<Read<T>, Error>,
-    held: Duration,
-    /// For how long it was to be held; zero where it was not.
-    wait: Duration,
 }
 
 // === impl Following ===
@@ -226,6 +219,22 @@ impl Following {
             items.push_back(Err(error.into()));
         }
         Ok(())
+    }
+
+    /// A query beside the list's failed, which the list's is to look into.
+    ///
+    /// # Errors
+    /// The error itself, where what is known may no longer be whole.
+    fn failed_beside(
+        &mut self,
+        scope: usize,
+        error: Error,
+        items: &mut VecDeque<Item>,
+    ) -> Result<(), Error> {
+        if self.source.lists_names(scope) {
+            self.lists[scope].poke();
+        }
+        self.report(error, items)
     }
 
     /// Follows a service that was not followed.

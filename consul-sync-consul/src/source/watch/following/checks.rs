@@ -5,10 +5,12 @@ use std::{
     sync::Arc,
 };
 
+use futures::FutureExt;
+
 use super::{Came, Following, Reply};
 use crate::{
     Error,
-    block::{News, Step},
+    block::News,
     source::{
         ask::{Checks, Id, STATES},
         watch::{Item, list::State},
@@ -38,18 +40,11 @@ impl Following {
             let (source, least) = (Arc::clone(&self.source), self.source.settings.wait);
             // An index without the checks that it belongs to says nothing.
             let index = if checks.is_some() { cursor.index() } else { 0 };
-            let wait = query.wait(least);
-            let request = source.checks_request(scope, name);
-            let open = query.send(&source.client, request, index, least);
-            let ask = self.ask(async move {
-                let reply = open.await;
-                let result = match reply.result {
-                    Ok(answer) => source.read_checks(answer, Some(index)).await,
-                    Err(error) => Err(error),
-                };
-                let held = reply.held;
-                Came::Checks(scope, at, Reply { result, held, wait })
+            let (request, client) = (source.checks_request(scope, name), &self.source.client);
+            let reply = Reply::to(query, client, request, index, least, async move |answer| {
+                source.read_checks(answer, Some(index)).await
             });
+            let ask = self.ask(reply.map(move |reply| Came::Checks(scope, at, reply)));
             self.lists[scope].states[at].open = Some(ask);
         }
     }
@@ -63,27 +58,12 @@ impl Following {
     ) -> Result<(), Error> {
         let state = &mut self.lists[scope].states[at];
         state.open = None;
-        let read = match reply.result {
-            Ok(read) => read,
-            Err(error) => {
-                state.query.failed(&error);
-                if self.source.lists_names(scope) {
-                    self.lists[scope].poke();
-                }
-                return self.report(error, items);
-            }
-        };
-        let step = state.cursor.observe(read.index);
-        if let Step::Backwards { from } = step {
-            let call = self.source.client.about("GET", "/v1/health/state");
-            return Err(Error::went_backwards(call, from, read.index));
-        }
-        let Some(checks) = read.content else {
-            let is_early = reply.held < reply.wait;
-            state
-                .query
-                .succeeded(read.parse, reply.held, News::None, is_early);
-            return Ok(());
+        let (cursor, client) = (Some(&mut state.cursor), &self.source.client);
+        let (checks, tell) = match reply.fresh(&mut state.query, cursor, client, "/v1/health/state")
+        {
+            Ok(Some(fresh)) => fresh.split(),
+            Ok(None) => return Ok(()),
+            Err(error) => return self.failed_beside(scope, error, items),
         };
         let known = state.checks.replace(checks);
         let touched = match (&known, &state.checks) {
@@ -95,7 +75,7 @@ impl Following {
             Some(touched) if touched.is_empty() => News::Echo,
             _ => News::Change,
         };
-        state.query.succeeded(read.parse, reply.held, news, false);
+        tell(&mut state.query, news);
         let unheld = self.unheld(|id, follow| {
             id.scope == scope
                 && touched.as_ref().is_none_or(|touched| {

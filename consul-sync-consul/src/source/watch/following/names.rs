@@ -7,6 +7,7 @@ use std::{
 };
 
 use consul_sync_core::Event;
+use futures::FutureExt;
 use tokio::time::Instant;
 
 use super::{Answered, Came, Following, Reply};
@@ -35,19 +36,12 @@ impl Following {
     fn ask_names(&mut self, scope: usize, index: u64) {
         self.lists[scope].settle(Instant::now());
         let (source, least) = (Arc::clone(&self.source), self.source.settings.wait);
-        let query = &self.lists[scope].query;
-        let wait = query.wait(least);
+        let (query, client) = (&self.lists[scope].query, &self.source.client);
         let request = source.names_request(scope);
-        let open = query.send(&source.client, request, index, least);
-        let ask = self.ask(async move {
-            let reply = open.await;
-            let result = match reply.result {
-                Ok(answer) => source.read_names(answer, Some(index)).await,
-                Err(error) => Err(error),
-            };
-            let held = reply.held;
-            Came::Names(scope, Reply { result, held, wait })
+        let reply = Reply::to(query, client, request, index, least, async move |answer| {
+            source.read_names(answer, Some(index)).await
         });
+        let ask = self.ask(reply.map(move |reply| Came::Names(scope, reply)));
         self.lists[scope].open = Some(ask);
     }
 

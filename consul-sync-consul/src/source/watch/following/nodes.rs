@@ -5,10 +5,12 @@ use std::{
     sync::Arc,
 };
 
+use futures::FutureExt;
+
 use super::{Came, Following, Reply};
 use crate::{
     Error,
-    block::{News, Step},
+    block::News,
     source::{
         ask::{NodeNames, NodeRead, is_readable},
         watch::{
@@ -55,18 +57,12 @@ impl Following {
     fn ask_node_names(&mut self, scope: usize) {
         let (source, least) = (Arc::clone(&self.source), self.source.settings.wait);
         let Nodes { cursor, query, .. } = &self.lists[scope].nodes;
-        let (index, wait) = (cursor.index(), query.wait(least));
+        let (index, client) = (cursor.index(), &self.source.client);
         let request = source.nodes_request(scope);
-        let open = query.send(&source.client, request, index, least);
-        let ask = self.ask(async move {
-            let reply = open.await;
-            let result = match reply.result {
-                Ok(answer) => source.read_nodes(answer, Some(index)).await,
-                Err(error) => Err(error),
-            };
-            let held = reply.held;
-            Came::NodeNames(scope, Reply { result, held, wait })
+        let reply = Reply::to(query, client, request, index, least, async move |answer| {
+            source.read_nodes(answer, Some(index)).await
         });
+        let ask = self.ask(reply.map(move |reply| Came::NodeNames(scope, reply)));
         self.lists[scope].nodes.open = Some(ask);
     }
 
@@ -78,19 +74,14 @@ impl Following {
             Arc::clone(&self.source),
             self.source.settings.service_wait(),
         );
-        let (serial, index, wait) = (node.serial, node.cursor.index(), node.query.wait(least));
+        let (query, client) = (&node.query, &self.source.client);
+        let (serial, index) = (node.serial, node.cursor.index());
         let request = source.node_request(scope, &node.name);
-        let open = node.query.send(&source.client, request, index, least);
-        let asked = Arc::clone(name);
-        let ask = self.ask(async move {
-            let reply = open.await;
-            let result = match reply.result {
-                Ok(answer) => source.read_node(answer, Some(index)).await,
-                Err(error) => Err(error),
-            };
-            let held = reply.held;
-            Came::Node(scope, asked, serial, Reply { result, held, wait })
+        let reply = Reply::to(query, client, request, index, least, async move |answer| {
+            source.read_node(answer, Some(index)).await
         });
+        let asked = Arc::clone(name);
+        let ask = self.ask(reply.map(move |reply| Came::Node(scope, asked, serial, reply)));
         if let Some(node) = self.lists[scope].nodes.by_name.get_mut(name) {
             node.open = Some(ask);
         }
@@ -109,30 +100,17 @@ impl Following {
         let nodes = &mut self.lists[scope].nodes;
         nodes.open = None;
         nodes.is_troubled = reply.result.is_err();
-        let read = match reply.result {
-            Ok(read) => read,
-            Err(error) => {
-                nodes.query.failed(&error);
-                self.lists[scope].poke();
-                return self.report(error, items);
-            }
-        };
-        let step = nodes.cursor.observe(read.index);
-        if let Step::Backwards { from } = step {
-            let call = self.source.client.about("GET", "/v1/catalog/nodes");
-            return Err(Error::went_backwards(call, from, read.index));
-        }
-        let Some(names) = read.content else {
-            let is_early = reply.held < reply.wait;
-            nodes
-                .query
-                .succeeded(read.parse, reply.held, News::None, is_early);
-            return Ok(());
+        let (cursor, client) = (Some(&mut nodes.cursor), &self.source.client);
+        let (names, tell) = match reply.fresh(&mut nodes.query, cursor, client, "/v1/catalog/nodes")
+        {
+            Ok(Some(fresh)) => fresh.split(),
+            Ok(None) => return Ok(()),
+            Err(error) => return self.failed_beside(scope, error, items),
         };
         // A node may change without end, and the next new one is not to wait for long.
         let is_known = names.keys().eq(nodes.by_name.keys());
         let news = if is_known { News::Echo } else { News::Change };
-        nodes.query.succeeded(read.parse, reply.held, news, false);
+        tell(&mut nodes.query, news);
         let is_usable =
             names.len() <= self.most_nodes() && names.values().all(|name| is_readable(name));
         self.lists[scope].nodes.is_complete = is_usable;
@@ -178,33 +156,24 @@ impl Following {
         };
         node.open = None;
         node.is_troubled = reply.result.is_err();
-        let read = match reply.result {
-            Ok(read) => read,
-            Err(error) => {
-                node.query.failed(&error);
-                self.lists[scope].poke();
-                return self.report(error, items);
-            }
-        };
         // Of a node that is gone Consul says when the last one went, which may be long ago.
-        let is_gone = read
-            .content
+        let content = reply
+            .result
             .as_ref()
-            .is_some_and(|read| read.node.is_none());
-        if !is_gone && let Step::Backwards { from } = node.cursor.observe(read.index) {
-            let call = self.source.client.about("GET", "/v1/catalog/node-services");
-            return Err(Error::went_backwards(call, from, read.index));
-        }
-        let Some(after) = read.content else {
-            let is_early = reply.held < reply.wait;
-            node.query
-                .succeeded(read.parse, reply.held, News::None, is_early);
-            return Ok(());
+            .ok()
+            .and_then(|read| read.content.as_ref());
+        let is_gone = content.is_some_and(|read| read.node.is_none());
+        let cursor = (!is_gone).then_some(&mut node.cursor);
+        let (client, path) = (&self.source.client, "/v1/catalog/node-services");
+        let (after, tell) = match reply.fresh(&mut node.query, cursor, client, path) {
+            Ok(Some(fresh)) => fresh.split(),
+            Ok(None) => return Ok(()),
+            Err(error) => return self.failed_beside(scope, error, items),
         };
         let before = node.read.take();
         let news = self.look_at_touched(scope, name, before.as_ref(), &after);
         if let Some(node) = self.lists[scope].nodes.by_name.get_mut(name) {
-            node.query.succeeded(read.parse, reply.held, news, false);
+            tell(&mut node.query, news);
             node.read = Some(after);
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use consul_sync_core::Event;
+use futures::FutureExt;
 use tokio::time::{Instant, sleep};
 
 use super::{Came, Following, LOOKS, Reply};
@@ -171,19 +172,13 @@ impl Following {
         let (index, serial) = (follow.cursor.index(), follow.serial);
         let source = Arc::clone(&self.source);
         let least = source.settings.service_wait();
-        let wait = follow.query.wait(least);
+        let (query, client) = (&follow.query, &self.source.client);
         let request = source.health_request(id);
-        let open = follow.query.send(&source.client, request, index, least);
-        let asked = id.clone();
-        let ask = self.ask(async move {
-            let reply = open.await;
-            let result = match reply.result {
-                Ok(answer) => source.read_health(&asked, answer, Some(index)).await,
-                Err(error) => Err(error),
-            };
-            let held = reply.held;
-            Came::Health(asked, serial, Reply { result, held, wait })
+        let (asked, of) = (id.clone(), id.clone());
+        let reply = Reply::to(query, client, request, index, least, async move |answer| {
+            source.read_health(&asked, answer, Some(index)).await
         });
+        let ask = self.ask(reply.map(move |reply| Came::Health(of, serial, reply)));
         if let Some(follow) = self.services.get_mut(id) {
             follow.stage = Stage::Held(ask);
             self.held += 1;
