@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::{
     catalog::Catalog,
     import::{IMPORT, until_idle},
+    lead::{self, TO_CONSUL, until_leading},
     program::{Program, run},
     registered::{Cluster, Registered},
     servers::{Servers, scenarios},
@@ -37,22 +38,9 @@ fn arguments(ttl: &'static str) -> [&'static str; 3] {
     [OWNER, "--leader-election=consul", ttl]
 }
 
-async fn until_leading(program: &Program) {
-    until(
-        "the lead",
-        async || program.metric("consul_sync_leading").await,
-        |leading| leading.as_deref() == Some("1"),
-    )
-    .await;
-}
-
 /// One that leads, and then one that is ready and does not.
 async fn two(servers: &Servers, ttl: &'static str) -> (Program, Program) {
-    let leader = Program::ready(servers, &arguments(ttl)).await;
-    until_leading(&leader).await;
-    let standby = Program::ready(servers, &arguments(ttl)).await;
-    standby.until_logged("standing by").await;
-    (leader, standby)
+    lead::two(servers, &arguments(ttl), TO_CONSUL).await
 }
 
 async fn session(servers: &Servers) -> Option<String> {
@@ -124,7 +112,7 @@ async fn fault_p06_another_program_takes_over_from_one_that_was_killed(servers: 
         "takeover with a TTL of 2 s: {:?} from the kill to the write",
         killed.elapsed()
     );
-    until_leading(&standby).await;
+    until_leading(&standby, TO_CONSUL, true).await;
 }
 
 /// The same from Consul to Kubernetes: what stays is not written again, and what changed while nobody led is made up for.
@@ -176,7 +164,7 @@ async fn a_program_that_is_asked_to_stop_hands_over(servers: &Servers) {
     let (mut leader, standby) = two(servers, LONG).await;
     let asked = Instant::now();
     leader.signal(Signal::TERM);
-    until_leading(&standby).await;
+    until_leading(&standby, TO_CONSUL, true).await;
     println!(
         "hand-over: {:?} from the signal to the next leader",
         asked.elapsed()
@@ -234,13 +222,13 @@ async fn fault_p07_a_program_that_was_stopped_for_long_writes_nothing_when_it_go
         old.metric("consul_sync_leading").await.as_deref(),
         Some("0")
     );
-    until_leading(&new).await;
+    until_leading(&new, TO_CONSUL, true).await;
 }
 
 async fn a_session_that_somebody_ends_is_replaced_and_writing_goes_on(servers: &Servers) {
     let (world, catalog) = (World(&servers.kubernetes), Catalog(&servers.consul));
     let leader = Program::ready(servers, &arguments(LONG)).await;
-    until_leading(&leader).await;
+    until_leading(&leader, TO_CONSUL, true).await;
     let ended = session(servers).await.unwrap();
     servers
         .consul

@@ -10,6 +10,7 @@ use crate::{
     both::BOTH,
     catalog::Catalog,
     import::until_idle,
+    lead::{self, BOTH_WAYS, until_leading},
     program::{Program, run},
     registered::{Cluster, Registered},
     servers::{Servers, scenarios},
@@ -35,31 +36,14 @@ const ELECTION: [&str; 3] = [
 const SHORT: &str = "--leader-election-ttl=3s";
 /// Nothing but a hand-over ends such a lease within a test.
 const LONG: &str = "--leader-election-ttl=10m";
-const DIRECTIONS: [&str; 2] = ["to_consul", "to_k8s"];
 
 fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&ELECTION[..], &BOTH, more].concat()
 }
 
-async fn until_leading(program: &Program, wanted: bool) {
-    for direction in DIRECTIONS {
-        until(
-            "the lead",
-            async || program.metric_of(direction, "consul_sync_leading").await,
-            |seen| seen.as_deref() == Some(if wanted { "1" } else { "0" }),
-        )
-        .await;
-    }
-}
-
 /// One that leads, and then one that is ready and does not.
 async fn two(servers: &Servers, ttl: &str) -> (Program, Program) {
-    let leader = Program::ready(servers, &arguments(&[ttl])).await;
-    until_leading(&leader, true).await;
-    let standby = Program::ready(servers, &arguments(&[ttl])).await;
-    standby.until_logged("standing by").await;
-    until_leading(&standby, false).await;
-    (leader, standby)
+    lead::two(servers, &arguments(&[ttl]), BOTH_WAYS).await
 }
 
 /// The leases of both directions, as they stand.
@@ -86,7 +70,7 @@ async fn fault_p06_the_lease_of_a_program_that_was_killed_is_taken(servers: &Ser
     writes_both_ways(servers, "web", "10.1.0.1", "10.2.0.1").await;
     let killed = Instant::now();
     leader.kill();
-    until_leading(&standby, true).await;
+    until_leading(&standby, BOTH_WAYS, true).await;
     println!("takeover with a lease of 3 s: {:?}", killed.elapsed());
     writes_both_ways(servers, "late", "10.1.0.2", "10.2.0.2").await;
     for lease in leases(servers).await {
@@ -99,7 +83,7 @@ async fn a_program_that_is_asked_to_stop_gives_its_lease_up_before_it_ends(serve
     let before = leases(servers).await;
     let asked = Instant::now();
     leader.signal(Signal::TERM);
-    until_leading(&standby, true).await;
+    until_leading(&standby, BOTH_WAYS, true).await;
     println!("hand-over: {:?} to the next leader", asked.elapsed());
     assert!(leader.ended().await.success(), "{}", leader.log());
     let log = leader.log();
@@ -129,7 +113,7 @@ async fn fault_p07_no_write_of_a_program_that_was_stopped_past_its_lease_lands(s
     let old = ["--tag=old", "--k8s-service-prefix=old-", SHORT];
     let new = ["--tag=new", "--k8s-service-prefix=new-", SHORT];
     let old = Program::ready(servers, &arguments(&old)).await;
-    until_leading(&old, true).await;
+    until_leading(&old, BOTH_WAYS, true).await;
     World(&servers.kubernetes).web("web", &["10.1.0.1"]).await;
     Registered(&servers.consul).put("db", &["10.2.0.1"]).await;
     cluster
@@ -159,15 +143,15 @@ async fn fault_p07_no_write_of_a_program_that_was_stopped_past_its_lease_lands(s
     cluster
         .until_endpoints("new-late-db", &[("10.2.0.2", true)])
         .await;
-    for direction in DIRECTIONS {
+    for direction in BOTH_WAYS {
         until_idle(&new, direction).await;
     }
     let before = (catalog.write_index().await, cluster.ours().await);
 
     old.signal(Signal::CONT);
-    until_leading(&old, false).await;
+    until_leading(&old, BOTH_WAYS, false).await;
     // It has seen everything and would write it otherwise.
-    for direction in DIRECTIONS {
+    for direction in BOTH_WAYS {
         until(
             "the old leader's work",
             async || old.metric_of(direction, "consul_sync_pending_slots").await,
@@ -176,7 +160,7 @@ async fn fault_p07_no_write_of_a_program_that_was_stopped_past_its_lease_lands(s
         .await;
     }
     assert_eq!((catalog.write_index().await, cluster.ours().await), before);
-    until_leading(&new, true).await;
+    until_leading(&new, BOTH_WAYS, true).await;
 }
 
 async fn a_program_with_a_lock_alone_is_waited_for(servers: &Servers) {

@@ -19,6 +19,8 @@ mod faults;
 mod image;
 mod import;
 mod incumbent;
+mod installed;
+mod lead;
 mod lease;
 mod life;
 mod login;
