@@ -1,17 +1,11 @@
 //! What the operator decided, typed and checked; where it came from is forgotten.
 
 mod import;
+mod place;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    num::NonZeroUsize,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use consul_sync_consul::{
-    Checks, ClientSettings, Login, LoginSettings, NodeName, Ports, TlsSettings, TokenSource,
-};
+use consul_sync_consul::{ClientSettings, Login, LoginSettings, Ports, TlsSettings, TokenSource};
 use consul_sync_core::{BrakeSettings, Owner, RetrySettings, Settings as SyncSettings};
 use consul_sync_k8s::{ConsulNamespaces, ExportSettings, Subject};
 
@@ -24,7 +18,7 @@ use crate::{
     log::{Format, Level},
 };
 
-pub(crate) use self::import::ImportSettings;
+pub(crate) use self::{import::ImportSettings, place::PlaceSettings};
 
 /// Settings of the program.
 #[derive(Clone, Debug)]
@@ -72,25 +66,6 @@ pub(crate) struct ClusterSettings {
     pub(crate) kubeconfig: Option<PathBuf>,
     /// The context; `None` for the file's current one.
     pub(crate) context: Option<String>,
-}
-
-/// Where in Consul's catalog instances are registered.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PlaceSettings {
-    /// The node.
-    pub(crate) node: Option<NodeName>,
-    /// Its address.
-    pub(crate) node_address: Option<IpAddr>,
-    /// Whether instances have the list of their named ports.
-    pub(crate) ports: Ports,
-    /// Which instances have a check.
-    pub(crate) checks: Checks,
-    /// How long a blocking query asks to be held.
-    pub(crate) wait: Option<Duration>,
-    /// The namespace of all of them.
-    pub(crate) namespace: Option<String>,
-    /// Whether each Kubernetes namespace has one of its own.
-    pub(crate) mirrored: bool,
 }
 
 /// How one of several processes is chosen to write.
@@ -172,7 +147,7 @@ impl Settings {
             },
             export,
             consul: client_settings(given),
-            place: place_settings(given),
+            place: PlaceSettings::read(given),
             owner: given.optional(&safety::OWNER),
             sync: SyncSettings {
                 policy: given.one(&safety::POLICY),
@@ -279,27 +254,6 @@ fn mirroring(given: &mut Given) -> ConsulNamespaces {
         ConsulNamespaces::Mirrored { prefix }
     } else {
         ConsulNamespaces::Off
-    }
-}
-
-fn place_settings(given: &mut Given) -> PlaceSettings {
-    let namespace = given.optional(&consul::NAMESPACE);
-    let mirrored = given.one(&consul::MIRROR_NAMESPACES);
-    // A variable may be there for other programs; a flag was meant.
-    if mirrored && given.origin(&consul::NAMESPACE) == Origin::Flag {
-        given.refuse(
-            &consul::NAMESPACE,
-            "expected without --consul-mirror-namespaces, which names another one for each",
-        );
-    }
-    PlaceSettings {
-        node: given.optional(&consul::NODE),
-        node_address: given.optional(&consul::NODE_ADDRESS),
-        ports: given.one(&consul::PORTS),
-        checks: given.one(&consul::CHECKS),
-        wait: given.optional(&consul::WAIT),
-        namespace,
-        mirrored,
     }
 }
 

@@ -261,6 +261,8 @@ pub(crate) fn sink_settings(settings: &Settings, owner: Owner) -> SinkSettings {
     }
     sink.checks = place.checks;
     sink.namespace.clone_from(&place.namespace);
+    sink.create_namespaces = place.create_namespaces;
+    sink.namespace_policy.clone_from(&place.namespace_policy);
     if place.mirrored {
         // Every service names its own; what names none would be in Consul's own default.
         sink.namespace = Some("default".to_owned());

@@ -166,6 +166,8 @@ const RIGHTS: &[&str] = &[
     "consul-node",
     "consul-namespace",
     "consul-mirror-namespaces",
+    "consul-create-namespaces",
+    "consul-cross-namespace-policy",
     "consul-partition",
 ];
 

@@ -90,9 +90,6 @@ pub(crate) fn translate(
             }
             Means::Joined(_) | Means::Alone(_) => {}
             Means::Nothing(why) => notes.push(format!("-{} does nothing: {why}", flag.name)),
-            Means::Missing(instead) => {
-                return Err(Refused::Bad(format!("-{}: {instead}", flag.name)));
-            }
         }
     }
     let given = Given(&values);
@@ -259,7 +256,6 @@ pub(super) fn without_a_setting()
             Means::Setting(_) | Means::Joined(_) => return None,
             Means::Alone(what) => what.to_owned(),
             Means::Nothing(why) => format!("nothing: {why}"),
-            Means::Missing(instead) => format!("not supported: {instead}"),
         };
         Some((flag.name, flag.variable, what))
     })
@@ -282,7 +278,6 @@ fn help() -> String {
             }
             Means::Alone(what) => what.to_owned(),
             Means::Nothing(why) => format!("does nothing: {why}"),
-            Means::Missing(instead) => format!("not supported: {instead}"),
         };
         let variable = flag
             .variable

@@ -83,6 +83,8 @@ pub(crate) static ALL: &[&Row] = &[
     &consul::NAMESPACE.row,
     &consul::MIRROR_NAMESPACES.row,
     &consul::MIRROR_PREFIX.row,
+    &consul::CREATE_NAMESPACES.row,
+    &consul::CROSS_NAMESPACE_POLICY.row,
     &consul::DATACENTER.row,
     &consul::TIMEOUT.row,
     &consul::WAIT.row,

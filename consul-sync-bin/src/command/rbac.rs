@@ -31,7 +31,11 @@ fn consul_rules(settings: &Settings) -> String {
     };
     let lock = lock_rules(settings, node);
     let services = format!("service_prefix \"\" {{ policy = \"{write}\" }}\n");
-    let inner = services.clone() + &nodes;
+    let makes = settings.to_consul && place.makes_namespaces();
+    let mut inner = services.clone() + &nodes;
+    if makes && settings.consul.partition.is_some() {
+        inner += "policy = \"write\"\n";
+    }
     let mut blocks = String::new();
     match (&place.namespace, place.mirrored && settings.to_consul) {
         (_, true) => blocks = block("namespace_prefix", "", &inner),
@@ -58,12 +62,29 @@ fn consul_rules(settings: &Settings) -> String {
     } else if is_default {
         nodes + &services + &lock + &blocks
     } else {
-        nodes + &lock + &blocks
+        nodes + &lock + &making_namespaces(settings) + &blocks
     };
     match &settings.consul.partition {
         Some(partition) => block("partition", partition, &rules),
         None => rules,
     }
+}
+
+/// Making namespaces, where they are made. Of a partition there are no operators; there it takes the right on its mesh, and in
+/// each namespace the right to write it.
+fn making_namespaces(settings: &Settings) -> String {
+    if !(settings.to_consul && settings.place.makes_namespaces()) {
+        return String::new();
+    }
+    let resource = match settings.consul.partition {
+        Some(_) => "mesh",
+        None => "operator",
+    };
+    let mut rules = format!("{resource} = \"write\"\n");
+    if settings.place.namespace_policy.is_some() {
+        rules.push_str("acl = \"write\"\n");
+    }
+    rules
 }
 
 /// Holding the locks: their keys, and sessions on our node. Without a name for the owner the keys are not known here.
@@ -207,10 +228,43 @@ mod tests {
             ),
             "{text}"
         );
+        assert!(
+            text.contains("  mesh = \"write\"\n  namespace")
+                && text.contains("    policy = \"write\"\n  }\n}\n"),
+            "{text}"
+        );
         let text = rules(&[("consul-mirror-namespaces", "true")]);
         assert!(
             text.contains("namespace_prefix \"\" {\n  service_prefix"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn making_namespaces_needs_the_operators_right_and_with_a_policy_that_on_acls() {
+        let mirrored = ("consul-mirror-namespaces", "true");
+        let shop = ("consul-namespace", "shop");
+        let policy = ("consul-cross-namespace-policy", "p");
+        let off = ("consul-create-namespaces", "false");
+        let rows: [(&[(&str, &str)], bool, bool); 8] = [
+            (&[], false, false),
+            (&[policy], false, false),
+            (&[("consul-namespace", "default"), policy], false, false),
+            (&[shop], true, false),
+            (&[shop, policy], true, true),
+            (&[mirrored, policy], true, true),
+            (&[mirrored, policy, off], false, false),
+            (
+                &[mirrored, policy, ("to-consul", "false"), ("to-k8s", "true")],
+                false,
+                false,
+            ),
+        ];
+        for (flags, operator, acl) in rows {
+            let text = rules(flags);
+            let has = |rule: &str| text.lines().any(|line| line == rule);
+            assert_eq!(has("operator = \"write\""), operator, "{flags:?}: {text}");
+            assert_eq!(has("acl = \"write\""), acl, "{flags:?}: {text}");
+        }
     }
 }

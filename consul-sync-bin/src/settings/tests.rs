@@ -392,6 +392,19 @@ fn one_namespace_and_mirrored_namespaces_exclude_each_other_as_flags() {
 }
 
 #[test]
+fn namespaces_are_made_on_demand_unless_that_is_turned_off() {
+    let place = read(&[], &[]).unwrap().place;
+    assert!(place.create_namespaces && place.namespace_policy.is_none());
+    let flags = [
+        ("consul-create-namespaces", "false"),
+        ("consul-cross-namespace-policy", "cross"),
+    ];
+    let place = read(&flags, &[]).unwrap().place;
+    assert!(!place.create_namespaces);
+    assert_eq!(place.namespace_policy.as_deref(), Some("cross"));
+}
+
+#[test]
 fn an_address_list_without_an_address_is_refused() {
     assert!(
         read(&[("consul-addr", " , ")], &[])

@@ -25,6 +25,7 @@ mod lease;
 mod life;
 mod login;
 mod monitoring;
+mod namespaces;
 mod narrowed;
 #[path = "../support/objects.rs"]
 mod objects;

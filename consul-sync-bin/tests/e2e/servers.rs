@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use consul_sync_consul::testing::FakeConsul;
+use consul_sync_consul::testing::{FakeConsul, FakeConsulBuilder};
 use consul_sync_k8s::testing::FakeApiServer;
 use consul_sync_testbed::{
     ApiServer, ApiServerSettings, Client, Consul, ConsulSettings, ConsulVersion, Program, Programs,
@@ -47,8 +47,13 @@ pub(crate) enum Kind {
 impl Servers {
     /// In this process.
     pub(crate) async fn embedded() -> Self {
+        Self::embedded_with(FakeConsul::builder()).await
+    }
+
+    /// In this process, with another Consul.
+    pub(crate) async fn embedded_with(consul: FakeConsulBuilder) -> Self {
         let api = FakeApiServer::start().await.unwrap();
-        let consul = FakeConsul::builder()
+        let consul = consul
             .session_ttl_min(SESSION_TTL_MIN)
             .start()
             .await

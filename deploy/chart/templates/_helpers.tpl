@@ -105,6 +105,10 @@ labels:
 {{- else if $consulNamespaces -}}
 {{- $_ := set $set "consul-namespace" $v.consulNamespaces.consulDestinationNamespace -}}
 {{- end -}}
+{{- if $consulNamespaces -}}
+{{- $_ := set $set "consul-create-namespaces" $v.consulNamespaces.create -}}
+{{- $_ := set $set "consul-cross-namespace-policy" $v.consulNamespaces.crossNamespacePolicy -}}
+{{- end -}}
 {{- end -}}
 {{- if $v.toK8S -}}
 {{- $_ := set $set "k8s-mode" $v.import.mode -}}

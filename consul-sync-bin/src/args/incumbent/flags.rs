@@ -35,8 +35,6 @@ pub(super) enum Means {
     Alone(&'static str),
     /// It has no meaning here, for this reason.
     Nothing(&'static str),
-    /// There is nothing like it yet, and this is what to do.
-    Missing(&'static str),
 }
 
 const fn text(name: &'static str, means: Means) -> Flag {
@@ -71,7 +69,7 @@ impl Flag {
     }
 }
 
-use Means::{Alone, Joined, Missing, Nothing, Setting};
+use Means::{Alone, Joined, Nothing, Setting};
 
 const EVENTS: Means = Nothing("changes are written when they happen, not at intervals");
 const HTTP: Means = Nothing("Consul is spoken to over HTTP");
@@ -121,7 +119,7 @@ pub(super) static FLAGS: &[Flag] = &[
     ),
     text(
         "consul-cross-namespace-acl-policy",
-        Missing("make the namespaces, with this policy, before: they are not made here yet"),
+        Setting("consul-cross-namespace-policy"),
     ),
     // The process.
     switch("enable-metrics", Joined(&["incumbent-metrics"])),

@@ -153,6 +153,20 @@ fn namespaces_of_consul_count_only_when_they_are_enabled() {
     assert!(has(&mirrored, "--consul-mirror-namespaces=true"));
     assert!(has(&mirrored, "--consul-mirror-prefix=k8s-"));
     assert!(!has(&mirrored, "--consul-namespace=elsewhere"));
+    // They are made on demand, as there: nothing says otherwise.
+    assert!(!mirrored.arguments.iter().any(|one| one.contains("create")));
+    let policy = of(&[
+        "-enable-namespaces",
+        "-consul-cross-namespace-acl-policy=cross",
+    ]);
+    assert!(has(&policy, "--consul-cross-namespace-policy=cross"));
+    let none = of(&["-consul-cross-namespace-acl-policy="]);
+    assert!(
+        !none
+            .arguments
+            .iter()
+            .any(|one| one.contains("cross-namespace"))
+    );
 }
 
 #[test]

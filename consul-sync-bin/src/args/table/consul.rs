@@ -135,6 +135,23 @@ pub(crate) static MIRROR_PREFIX: Setting<String> =
             "Text before the names of mirrored Consul namespaces.",
         );
 
+pub(crate) static CREATE_NAMESPACES: Setting<bool> =
+    Setting::switch("consul-create-namespaces", true).help(
+        Section::Consul,
+        "Whether Consul namespaces are made when they are first used (Consul Enterprise).\n\
+         One that is there is never changed. It takes the right that consul-sync rbac --consul-policy prints for it, and says\n\
+         nothing where no namespaces are used.",
+    );
+
+pub(crate) static CROSS_NAMESPACE_POLICY: Setting<String> =
+    Setting::one("consul-cross-namespace-policy", "NAME", value::text)
+        .default_note("none")
+        .help(
+            Section::Consul,
+            "ACL policy that tokens of such a namespace have by default (Consul Enterprise).\n\
+             As a rule one that may read services and nodes of all namespaces.",
+        );
+
 pub(crate) static DATACENTER: Setting<String> =
     Setting::one("consul-datacenter", "NAME", value::text)
         .default_note("the server's")
