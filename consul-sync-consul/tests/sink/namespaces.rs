@@ -310,3 +310,39 @@ async fn the_community_edition_is_told_apart() {
     let why = refusal(&outcomes[0]);
     assert!(why.contains("feature of Consul Enterprise"), "{why}");
 }
+
+/// What is registered outside a transaction is in no other case.
+#[tokio::test]
+async fn a_list_of_ports_has_its_namespace_made_and_made_anew() {
+    let consul = enterprise().await;
+    let sink = mirrored(&consul, |settings| settings.named_ports = true);
+    let all = [service_in("shop", "web", 2)];
+    write(&sink, &all).await;
+    let held = consul.instances_in("shop", NODE);
+    assert!(
+        held.len() == 2 && held.iter().all(|one| !one.ports.is_empty()),
+        "{held:?}"
+    );
+    assert_eq!(planned(&sink, &all).await.len(), 0);
+    assert_eq!(asked(&consul), (1, 1));
+
+    consul.remove_namespace("shop");
+    let ops = creates(&sink, &all);
+    // The first one finds out, and is looked at anew by the core.
+    assert_eq!(kinds(&sink.apply(&ops[..1]).await.unwrap()), ["stale"]);
+    assert_eq!(kinds(&sink.apply(&ops).await.unwrap()), ["written"; 2]);
+    assert_eq!(asked(&consul), (2, 2));
+}
+
+/// A token that Consul does not know at all says nothing of one namespace.
+#[tokio::test]
+async fn an_unknown_token_is_a_failure_of_the_whole_batch() {
+    let consul = enterprise().await;
+    let sink = mirrored(&consul, |_| ());
+    let fault = Fault::new().on(Endpoint::Namespace);
+    consul.inject(fault.error_before(403, "ACL not found").times(1));
+    let ops = creates(&sink, &[service_in("shop", "web", 1), service("db", 1)]);
+    let error = sink.apply(&ops).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+    assert_eq!(kinds(&sink.apply(&ops).await.unwrap()), ["written"; 2]);
+}
