@@ -18,7 +18,10 @@ use crate::{
     log::{Format, Level},
 };
 
-pub(crate) use self::{import::ImportSettings, place::PlaceSettings};
+pub(crate) use self::{
+    import::{ImportSettings, nobody},
+    place::PlaceSettings,
+};
 
 /// Settings of the program.
 #[derive(Clone, Debug)]

@@ -2,7 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::{direction::Direction, settings::Settings, wire};
+use crate::{
+    direction::Direction,
+    settings::{Settings, nobody},
+    wire,
+};
 
 /// The manifests, or the rules of the ACL policy.
 pub(super) fn render(settings: &Settings, consul_policy: bool) -> String {
@@ -31,9 +35,8 @@ fn consul_rules(settings: &Settings) -> String {
     };
     let lock = lock_rules(settings, node);
     let services = format!("service_prefix \"\" {{ policy = \"{write}\" }}\n");
-    let makes = settings.to_consul && place.makes_namespaces();
     let mut inner = services.clone() + &nodes;
-    if makes && settings.consul.partition.is_some() {
+    if makes_namespaces(settings) && settings.consul.partition.is_some() {
         inner += "policy = \"write\"\n";
     }
     let mut blocks = String::new();
@@ -70,10 +73,15 @@ fn consul_rules(settings: &Settings) -> String {
     }
 }
 
+/// Whether namespaces may have to be made, which does not depend on whose the instances are.
+fn makes_namespaces(settings: &Settings) -> bool {
+    settings.to_consul && wire::sink_settings(settings, nobody()).makes_namespaces()
+}
+
 /// Making namespaces, where they are made. Of a partition there are no operators; there it takes the right on its mesh, and in
 /// each namespace the right to write it.
 fn making_namespaces(settings: &Settings) -> String {
-    if !(settings.to_consul && settings.place.makes_namespaces()) {
+    if !makes_namespaces(settings) {
         return String::new();
     }
     let resource = match settings.consul.partition {

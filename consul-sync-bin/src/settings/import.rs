@@ -86,7 +86,7 @@ impl ImportSettings {
     }
 }
 
-fn nobody() -> Owner {
+pub(crate) fn nobody() -> Owner {
     Owner::new(NOBODY).expect("one printable letter is an owner")
 }
 

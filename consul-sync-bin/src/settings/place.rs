@@ -58,10 +58,4 @@ impl PlaceSettings {
             namespace_policy: given.optional(&consul::CROSS_NAMESPACE_POLICY),
         }
     }
-
-    /// Whether namespaces of Consul may have to be made: the one that every Consul has is there.
-    pub(crate) fn makes_namespaces(&self) -> bool {
-        let is_other = |name: &String| !name.eq_ignore_ascii_case("default");
-        self.create_namespaces && (self.mirrored || self.namespace.as_ref().is_some_and(is_other))
-    }
 }

@@ -83,7 +83,18 @@ impl Serialize for Meta {
 
 impl SinkSettings {
     /// Whether namespaces may have to be made: they are used, made on demand, and others than the one that every Consul has.
-    pub(crate) fn makes_namespaces(&self) -> bool {
+    /// That takes rights of its own.
+    ///
+    /// ```
+    /// use consul_sync_consul::SinkSettings;
+    /// use consul_sync_core::Owner;
+    /// let mut settings = SinkSettings::new(Owner::new("cluster-a")?);
+    /// assert!(!settings.makes_namespaces());
+    /// settings.namespace = Some("shop".into());
+    /// assert!(settings.makes_namespaces());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn makes_namespaces(&self) -> bool {
         let is_other = |name: &String| self.all_namespaces || !name.eq_ignore_ascii_case(DEFAULT);
         self.create_namespaces && self.namespace.as_ref().is_some_and(is_other)
     }
