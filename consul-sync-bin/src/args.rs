@@ -3,6 +3,7 @@
 //! `clap` knows the subcommands and the names of the flags and writes the help; what a value means is read by
 //! [`Settings::read`] from the same table, whoever gave it.
 
+mod command;
 mod commands;
 pub(crate) mod file;
 pub(crate) mod given;
@@ -10,93 +11,22 @@ mod incumbent;
 mod nearest;
 #[cfg(test)]
 mod reference;
+mod remarks;
 pub(crate) mod setting;
 pub(crate) mod table;
 pub(crate) mod value;
 
-use std::{
-    collections::BTreeMap, ffi::OsString, fmt, fs, io::Read, net::SocketAddr, path::Path,
-    time::Duration,
-};
+use std::{ffi::OsString, fmt, fs, io::Read, path::Path};
 
 use clap::{ArgMatches, error::ErrorKind};
-use clap_complete::Shell;
 
+pub(crate) use self::{command::Command, remarks::remarks};
 use self::{
-    given::{BadValues, Effective, Given},
+    given::{BadValues, Given},
     incumbent::Refused,
-    setting::{PREFIX, Row},
+    setting::Row,
 };
-use crate::{
-    direction::Direction,
-    exit::Exit,
-    settings::{LogSettings, Settings},
-};
-
-/// What was asked for.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Keep Consul as the cluster wants it.
-    Run(Box<Settings>),
-    /// Show what `run` would do.
-    Plan {
-        /// What to plan for.
-        settings: Box<Settings>,
-        /// As JSON.
-        json: bool,
-        /// How long both sides may take to be read.
-        timeout: Duration,
-    },
-    /// Find out whether `run` could work.
-    Check {
-        /// What to check for.
-        settings: Box<Settings>,
-        /// As JSON.
-        json: bool,
-        /// How long it may take.
-        timeout: Duration,
-    },
-    /// Delete what is ours.
-    Purge {
-        /// Where.
-        settings: Box<Settings>,
-        /// What is nobody's as well.
-        unowned: bool,
-        /// Only what this filter of Consul's selects.
-        only: Option<String>,
-        /// Without asking.
-        yes: bool,
-        /// How long reading may take.
-        timeout: Duration,
-    },
-    /// Print the rights that `run` needs.
-    Rbac {
-        /// With which settings.
-        settings: Box<Settings>,
-        /// Consul's, in place of Kubernetes'.
-        consul_policy: bool,
-    },
-    /// Let the deletes go that a running process holds.
-    ReleaseBrake {
-        /// Where it listens.
-        listen: SocketAddr,
-        /// In which direction, where one is named.
-        direction: Option<Direction>,
-    },
-    /// Print the settings as they hold.
-    Config {
-        /// Them, with where each came from.
-        settings: Vec<Effective>,
-        /// As JSON.
-        json: bool,
-    },
-    /// Print what completes a command line.
-    Completions(Shell),
-    /// Print a page of the manual.
-    Man(Box<clap::Command>),
-    /// Print the version.
-    Version,
-}
+use crate::{exit::Exit, settings::Settings};
 
 /// Why there is no command to carry out.
 #[derive(Debug)]
@@ -235,66 +165,6 @@ pub(crate) fn parse(
     })
 }
 
-/// Variables of Consul's own commands that are deliberately not followed, and what to do in their place.
-const NOT_FOLLOWED: [(&str, &str); 2] = [
-    (
-        "CONSUL_HTTP_SSL_VERIFY",
-        "certificates are always verified; name their CA with --consul-ca-file",
-    ),
-    (
-        "CONSUL_HTTP_AUTH",
-        "only tokens are sent; see --consul-token-file",
-    ),
-];
-
-/// What somebody who set these variables should know.
-pub(crate) fn remarks(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
-    let variables: BTreeMap<String, OsString> = variables
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
-    let not_followed = NOT_FOLLOWED
-        .iter()
-        .filter(|(name, _)| {
-            variables
-                .get(*name)
-                .is_some_and(|value| value != "true" && value != "1")
-        })
-        .map(|(name, instead)| format!("{name} is not followed: {instead}"));
-    let unknown = unknown_variables(variables.keys().cloned())
-        .into_iter()
-        .map(|name| {
-            let ours: Vec<String> = table::ALL.iter().map(|row| row.variable()).collect();
-            let near = nearest::nearest(&name, ours.iter().map(String::as_str));
-            let hint = near.map_or_else(
-                || "; see consul-sync run --help".to_owned(),
-                |near| format!(" (is it {near}?)"),
-            );
-            format!("{name} looks like a setting and is none{hint}")
-        });
-    not_followed.chain(unknown).collect()
-}
-
-/// Variables that look like ours and are none: mistyped ones, most likely.
-///
-/// Kubernetes sets such variables for a Service named `consul-sync`, and those are left out.
-fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
-    let ours: Vec<String> = table::ALL.iter().map(|row| row.variable()).collect();
-    let mut unknown: Vec<String> = names
-        .filter(|name| name.starts_with(PREFIX) && !ours.contains(name) && !is_injected(name))
-        .collect();
-    unknown.sort();
-    unknown
-}
-
-fn is_injected(name: &str) -> bool {
-    let rest = name.strip_prefix(PREFIX).unwrap_or(name);
-    rest == "PORT"
-        || ["PORT_", "SERVICE_HOST", "SERVICE_PORT"]
-            .iter()
-            .any(|start| rest.starts_with(start))
-}
-
 /// The settings file's text.
 fn read_file(path: &Path) -> Result<String, String> {
     let read = || {
@@ -321,42 +191,6 @@ pub(crate) fn definition() -> clap::Command {
 fn texts(matches: &ArgMatches, row: &Row) -> Option<Vec<String>> {
     let values = matches.try_get_many::<String>(row.name).ok()??;
     Some(values.cloned().collect())
-}
-
-// === impl Command ===
-
-impl Command {
-    /// How log lines look and which are shown.
-    pub(crate) fn log(&self) -> LogSettings {
-        match self {
-            Self::Run(settings)
-            | Self::Plan { settings, .. }
-            | Self::Check { settings, .. }
-            | Self::Purge { settings, .. }
-            | Self::Rbac { settings, .. } => settings.log.clone(),
-            Self::ReleaseBrake { .. }
-            | Self::Config { .. }
-            | Self::Completions(_)
-            | Self::Man(_)
-            | Self::Version => LogSettings::default(),
-        }
-    }
-
-    /// The settings of a command that talks to servers.
-    pub(crate) fn settings(&self) -> Option<&Settings> {
-        match self {
-            Self::Run(settings)
-            | Self::Plan { settings, .. }
-            | Self::Check { settings, .. }
-            | Self::Purge { settings, .. } => Some(settings),
-            _ => None,
-        }
-    }
-
-    /// Whether it talks to servers.
-    pub(crate) fn asks_servers(&self) -> bool {
-        self.settings().is_some()
-    }
 }
 
 // === impl Refusal ===

@@ -1,24 +1,27 @@
 //! What the operator decided, typed and checked; where it came from is forgotten.
 
+mod consul;
+mod election;
 mod import;
 mod place;
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
-use consul_sync_consul::{ClientSettings, Login, LoginSettings, Ports, TlsSettings, TokenSource};
+use consul_sync_consul::ClientSettings;
 use consul_sync_core::{BrakeSettings, Owner, RetrySettings, Settings as SyncSettings};
 use consul_sync_k8s::{ConsulNamespaces, ExportSettings, Subject};
 
 use crate::{
     args::{
-        given::{Given, Origin},
-        table::{consul, direction, election, export, kubernetes, login, process, safety},
+        given::Given,
+        table::{consul as rows, direction, export, kubernetes, process, safety},
     },
     direction::Direction,
     log::{Format, Level},
 };
 
 pub(crate) use self::{
+    election::{Election, LeaseSettings, LockSettings},
     import::{ImportSettings, nobody},
     place::PlaceSettings,
 };
@@ -71,40 +74,6 @@ pub(crate) struct ClusterSettings {
     pub(crate) context: Option<String>,
 }
 
-/// How one of several processes is chosen to write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Election {
-    /// There is one process.
-    #[default]
-    None,
-    /// By a lock in Consul.
-    Consul,
-    /// By a Lease in Kubernetes, and under it a lock in Consul.
-    Lease,
-}
-
-/// The lock by which a leader is elected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LockSettings {
-    /// The session's time to live.
-    pub(crate) ttl: Duration,
-    /// For how long nobody can have it after the session ended.
-    pub(crate) delay: Duration,
-    /// What the key begins with.
-    pub(crate) prefix: String,
-}
-
-/// The Leases by which leaders are elected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LeaseSettings {
-    /// The name, which the directions add to.
-    pub(crate) name: String,
-    /// The namespace; `None` for the pod's or the kubeconfig's.
-    pub(crate) namespace: Option<String>,
-    /// After how long without a renewal it is taken.
-    pub(crate) ttl: Duration,
-}
-
 /// Log lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogSettings {
@@ -137,7 +106,7 @@ impl Settings {
     pub(crate) fn read(given: &mut Given, for_a_long_run: bool) -> Self {
         let export = export_settings(given);
         let (to_consul, to_k8s) = directions(given);
-        let (lock, lease) = election_settings(given);
+        let (lock, lease) = election::settings(given);
         Self {
             to_consul,
             to_k8s,
@@ -149,7 +118,7 @@ impl Settings {
                 context: given.optional(&kubernetes::CONTEXT),
             },
             export,
-            consul: client_settings(given),
+            consul: consul::settings(given),
             place: PlaceSettings::read(given),
             owner: given.optional(&safety::OWNER),
             sync: SyncSettings {
@@ -225,136 +194,13 @@ fn export_settings(given: &mut Given) -> ExportSettings {
     }
 }
 
-fn election_settings(given: &mut Given) -> (Option<LockSettings>, Option<LeaseSettings>) {
-    let ttl = given.one(&election::TTL);
-    let lock = LockSettings {
-        ttl,
-        delay: given.one(&election::LOCK_DELAY),
-        prefix: given.one(&election::PREFIX),
-    };
-    let lease = LeaseSettings {
-        name: given.one(&election::LEASE),
-        namespace: given.optional(&election::NAMESPACE),
-        ttl,
-    };
-    let kind = given.one(&election::LEADER_ELECTION);
-    if kind == Election::None {
-        return (None, None);
-    }
-    if given.one(&consul::PORTS) != Ports::Never && given.one(&direction::TO_CONSUL) {
-        given.refuse(
-            &consul::PORTS,
-            "expected never with --leader-election: a list of ports is written unconditionally, and Consul could not \
-             refuse it when it comes from a former leader",
-        );
-    }
-    (Some(lock), (kind == Election::Lease).then_some(lease))
-}
-
 fn mirroring(given: &mut Given) -> ConsulNamespaces {
-    let prefix = given.one(&consul::MIRROR_PREFIX);
-    if given.one(&consul::MIRROR_NAMESPACES) {
+    let prefix = given.one(&rows::MIRROR_PREFIX);
+    if given.one(&rows::MIRROR_NAMESPACES) {
         ConsulNamespaces::Mirrored { prefix }
     } else {
         ConsulNamespaces::Off
     }
-}
-
-fn client_settings(given: &mut Given) -> ClientSettings {
-    let mut settings = ClientSettings::new(String::new());
-    settings.addresses = given.many(&consul::ADDR);
-    if settings.addresses.is_empty() {
-        given.refuse(&consul::ADDR, "expected at least one address");
-    }
-    settings.address_command = given.optional(&consul::ADDR_COMMAND);
-    if settings.address_command.is_some() && given.origin(&consul::ADDR) == Origin::Flag {
-        given.refuse(
-            &consul::ADDR,
-            "expected without --consul-addr-command: only one of them can be used",
-        );
-    }
-    settings.port = given.optional(&consul::PORT);
-    settings.use_tls = given.one(&consul::TLS);
-    settings.token = token(given);
-    settings.tls = tls_settings(given);
-    settings.partition = given.optional(&consul::PARTITION);
-    settings.datacenter = given.optional(&consul::DATACENTER);
-    settings.timeout = given.one(&consul::TIMEOUT);
-    settings.connections = given.one(&consul::CONNECTIONS);
-    settings.answer_limit = (given.one(&consul::ANSWER_LIMIT) as u64).saturating_mul(1 << 20);
-    settings
-}
-
-fn tls_settings(given: &mut Given) -> TlsSettings {
-    let mut settings = TlsSettings::default();
-    settings.ca_file = given.optional(&consul::CA_FILE);
-    settings.ca_dir = given.optional(&consul::CA_DIR);
-    settings.ca_pem = given.optional(&consul::CA_PEM);
-    settings.server_name = given.optional(&consul::TLS_SERVER_NAME);
-    settings.client_cert = given.optional(&consul::CLIENT_CERT);
-    settings.client_key = given.optional(&consul::CLIENT_KEY);
-    if settings.client_cert.is_some() && settings.client_key.is_none() {
-        given.refuse(
-            &consul::CLIENT_CERT,
-            "expected together with --consul-client-key",
-        );
-    }
-    if settings.client_key.is_some() && settings.client_cert.is_none() {
-        given.refuse(
-            &consul::CLIENT_KEY,
-            "expected together with --consul-client-cert",
-        );
-    }
-    settings
-}
-
-/// A flag goes before a variable; of two flags neither, and of two variables the file, as Consul's own commands
-/// have it.
-fn token(given: &mut Given) -> TokenSource {
-    let (token, file) = (
-        given.optional(&consul::TOKEN),
-        given.optional(&consul::TOKEN_FILE),
-    );
-    if let Some(login) = login_settings(given) {
-        if given.origin(&consul::TOKEN) == Origin::Flag
-            || given.origin(&consul::TOKEN_FILE) == Origin::Flag
-        {
-            given.refuse(
-                &login::METHOD,
-                "expected without --consul-token and --consul-token-file: only one of them can be used",
-            );
-        }
-        return TokenSource::Login(Login::new(login));
-    }
-    let is_flag = (
-        given.origin(&consul::TOKEN) == Origin::Flag,
-        given.origin(&consul::TOKEN_FILE) == Origin::Flag,
-    );
-    match (token, file, is_flag) {
-        (Some(_), Some(_), (true, true)) => {
-            given.refuse(
-                &consul::TOKEN_FILE,
-                "expected without --consul-token: only one of them can be used",
-            );
-            TokenSource::Anonymous
-        }
-        (Some(token), Some(_), (true, false)) | (Some(token), None, _) => TokenSource::Value(token),
-        (_, Some(file), _) => TokenSource::File(file),
-        (None, None, _) => TokenSource::Anonymous,
-    }
-}
-
-fn login_settings(given: &mut Given) -> Option<LoginSettings> {
-    let file = given.optional(&login::BEARER_TOKEN_FILE);
-    let mut settings = LoginSettings::new(given.optional(&login::METHOD)?);
-    if let Some(file) = file {
-        settings.bearer_token_file = file;
-    }
-    settings.datacenter = given.optional(&login::DATACENTER);
-    settings.partition = given.optional(&login::PARTITION);
-    settings.namespace = given.optional(&login::NAMESPACE);
-    settings.meta = given.many(&login::META).into_iter().collect();
-    Some(settings)
 }
 
 // === impl LogSettings ===

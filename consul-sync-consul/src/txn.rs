@@ -7,6 +7,7 @@
 
 mod apply;
 mod encode;
+mod fenced;
 mod refusal;
 mod sent;
 mod single;
@@ -20,7 +21,8 @@ use consul_sync_core::Cost;
 
 pub(crate) use self::{
     apply::Apply,
-    encode::{NodeWrite, Target, fence_cost},
+    encode::{NodeWrite, Target},
+    fenced::fence_cost,
     refusal::{Refusal, missing_rule},
 };
 

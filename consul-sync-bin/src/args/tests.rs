@@ -1,6 +1,11 @@
 //! The command line, the variables and the help.
 
-use super::*;
+use clap_complete::Shell;
+
+use super::{
+    remarks::{is_injected, unknown_variables},
+    *,
+};
 
 fn parse_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Command, Refusal> {
     let arguments = std::iter::once("consul-sync")

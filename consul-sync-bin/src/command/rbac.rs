@@ -250,11 +250,12 @@ mod tests {
 
     #[test]
     fn making_namespaces_needs_the_operators_right_and_with_a_policy_that_on_acls() {
+        type Flags<'a> = &'a [(&'a str, &'a str)];
         let mirrored = ("consul-mirror-namespaces", "true");
         let shop = ("consul-namespace", "shop");
         let policy = ("consul-cross-namespace-policy", "p");
         let off = ("consul-create-namespaces", "false");
-        let rows: [(&[(&str, &str)], bool, bool); 8] = [
+        let rows: [(Flags<'_>, bool, bool); 8] = [
             (&[], false, false),
             (&[policy], false, false),
             (&[("consul-namespace", "default"), policy], false, false),

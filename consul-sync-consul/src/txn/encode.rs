@@ -8,7 +8,10 @@ use serde::{
     ser::{SerializeMap, SerializeSeq},
 };
 
-use super::step::{Step, steps};
+use super::{
+    fenced::FenceOp,
+    step::{Step, steps},
+};
 use crate::lock::{Fence, Grant};
 use crate::registration::{OWNER_META, RegisteredCheck, Registration, check_id};
 
@@ -34,18 +37,12 @@ pub(crate) struct NodeWrite<'a> {
 impl Target<'_> {
     /// What an operation takes of a transaction.
     pub(crate) fn cost(&self, op: &Op<Registration>) -> Cost {
-        let mut length = Length(1);
-        let mut ops = 0;
+        let mut cost = Cost { ops: 0, bytes: 1 };
         for step in steps(op) {
-            // Writing to a counter cannot fail, and neither can these types.
-            let _ = serde_json::to_writer(&mut length, &Encoded { target: self, step });
-            length.0 += 1;
-            ops += 1;
+            cost.bytes += length(&Encoded { target: self, step });
+            cost.ops += 1;
         }
-        Cost {
-            ops,
-            bytes: length.0,
-        }
+        cost
     }
 
     /// The body of a transaction. The fence stands first: its place tells its refusal from the others.
@@ -88,52 +85,6 @@ impl Target<'_> {
             return Ok(None);
         }
         serde_json::to_vec(&drops).map(Some)
-    }
-}
-
-/// What the fence takes of every transaction.
-pub(crate) fn fence_cost(fence: Option<&Fence>) -> Cost {
-    // As long as every UUID.
-    const SESSION: &str = "00000000-0000-0000-0000-000000000000";
-    let Some(fence) = fence else {
-        return Cost { ops: 0, bytes: 0 };
-    };
-    let mut length = Length(1);
-    let _ = serde_json::to_writer(&mut length, &FenceOp::new(fence, SESSION));
-    Cost {
-        ops: 1,
-        bytes: length.0,
-    }
-}
-
-/// Makes Consul check that the session still holds the key.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct FenceOp<'a> {
-    #[serde(rename = "KV")]
-    kv: CheckSession<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct CheckSession<'a> {
-    verb: &'static str,
-    key: &'a str,
-    session: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    partition: Option<&'a str>,
-}
-
-impl<'a> FenceOp<'a> {
-    fn new(fence: &'a Fence, session: &'a str) -> Self {
-        Self {
-            kv: CheckSession {
-                verb: "check-session",
-                key: fence.key(),
-                session,
-                partition: fence.partition(),
-            },
-        }
     }
 }
 
@@ -405,6 +356,14 @@ impl Serialize for Text<'_> {
             None => serializer.serialize_str(""),
         }
     }
+}
+
+/// The bytes of one operation, with what parts it from the next.
+pub(super) fn length(operation: &impl Serialize) -> usize {
+    let mut length = Length(1);
+    // Writing to a counter cannot fail, and neither can these types.
+    let _ = serde_json::to_writer(&mut length, operation);
+    length.0
 }
 
 /// Counts what is written to it.

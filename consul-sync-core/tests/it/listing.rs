@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use consul_sync_core::{
-    Engine, ErrorKind, Event, Key, Reason, Rejection, Settings, SourceError, Standing, plan,
+    AdapterError, Engine, ErrorKind, Event, Key, Reason, Rejection, Settings, Side, SourceError,
+    Standing, plan,
     testing::{MemorySink, ScriptedSource, service},
 };
 
-use crate::world::World;
+use crate::world::{World, unbraked};
 
 #[test]
 fn nothing_is_deleted_while_the_source_is_listed_again() {
@@ -143,4 +144,114 @@ async fn a_plan_says_that_the_brake_would_hold_its_deletes() {
         .expect("a plan");
     assert_eq!(plan.summary().delete, 50);
     assert!(plan.brake);
+}
+
+#[test]
+fn no_batch_is_handed_out_before_the_sink_was_listed() {
+    let sink = MemorySink::default();
+    let mut engine = consul_sync_core::Engine::new(sink, Settings::default());
+    let web = Arc::new(service("default/web", ["10.0.0.1"]));
+    engine.source_event(Event::Upserted(web.key.clone(), web), Duration::ZERO);
+    assert!(engine.next_batch(Duration::ZERO).is_none());
+}
+
+#[test]
+fn a_listing_that_started_again_without_ending_removes_nothing() {
+    let sink = MemorySink::default();
+    let mut world = World::new(&sink, unbraked());
+    world.list([
+        service("default/a", ["10.0.0.1"]),
+        service("default/b", ["10.0.0.2"]),
+    ]);
+    world.pump();
+    world.source(Event::RelistStarted);
+    world.upsert(service("default/a", ["10.0.0.1"]));
+    world.source(Event::RelistStarted);
+    world.upsert(service("default/b", ["10.0.0.2"]));
+    world.pump();
+    assert_eq!(world.ours().len(), 2);
+    world.source(Event::RelistDone);
+    world.pump();
+    assert!(
+        sink.ids("a").is_empty(),
+        "the second listing ended without it"
+    );
+    assert_eq!(sink.ids("b"), ["10.0.0.2"]);
+}
+
+#[test]
+fn a_listing_read_before_a_write_of_ours_does_not_undo_it() {
+    let sink = MemorySink::default();
+    let mut world = World::new(&sink, Settings::default());
+    world.list([service("default/web", ["10.0.0.1"])]);
+    world.pump();
+    let old = sink.contents();
+    world.engine.sink_event(Event::RelistStarted, world.now);
+    world.upsert(service("default/web", ["10.0.0.1", "10.0.0.2"]));
+    world.upsert(service("default/db", ["10.0.0.3"]));
+    while let Some(batch) = world.engine.next_batch(world.now) {
+        world.carry_out(&batch);
+    }
+    for (slot, held) in old {
+        world
+            .engine
+            .sink_event(Event::Upserted(slot, held), world.now);
+    }
+    world.engine.sink_event(Event::RelistDone, world.now);
+    let (writes, reads) = (sink.writes(), sink.reads());
+    let batch = world.engine.next_batch(world.now);
+    assert!(
+        batch.is_none(),
+        "nothing is written before the read: {batch:?}"
+    );
+    world.pump();
+    assert_eq!(sink.writes(), writes, "nothing is written again");
+    assert!(
+        sink.reads() > reads,
+        "what the listing may not have seen is read"
+    );
+    assert_eq!(world.ours().len(), 3);
+}
+
+#[test]
+fn a_refused_write_says_nothing_of_what_was_listed() {
+    let sink = MemorySink::default();
+    let mut world = World::new(&sink, Settings::default());
+    world.list([service("default/web", ["10.0.0.1"])]);
+    let error = AdapterError::new(ErrorKind::Unauthorized, "txn: permission denied");
+    let batch = world.engine.next_batch(world.now).unwrap();
+    world.engine.call_failed(&error);
+    world.engine.settle(batch.id(), None, world.now);
+    let status = world.engine.status();
+    assert!(status.sink.complete && status.sink.error.is_some());
+    world.pump();
+    assert_eq!(sink.ids("web"), ["10.0.0.1"]);
+    assert_eq!(
+        world.engine.status().sink.error,
+        None,
+        "a write went through"
+    );
+}
+
+#[test]
+fn only_a_whole_listing_or_a_change_after_it_shows_that_a_side_works_again() {
+    let sink = MemorySink::default();
+    let mut world = World::new(&sink, Settings::default());
+    let web = service("default/web", ["10.0.0.1"]);
+    let fail = |world: &mut World| {
+        let error = AdapterError::new(ErrorKind::Unavailable, "list services: connection refused");
+        world.engine.failed(Side::Source, &error);
+    };
+    let is_failing = |world: &World| world.engine.status().source.error.is_some();
+
+    fail(&mut world);
+    world.source(Event::RelistStarted);
+    assert!(is_failing(&world), "a try is no success");
+    world.source(Event::Upserted(web.key.clone(), Arc::new(web.clone())));
+    assert!(is_failing(&world), "a part may be all that comes");
+    world.source(Event::RelistDone);
+    assert!(!is_failing(&world));
+    fail(&mut world);
+    world.source(Event::Removed(web.key));
+    assert!(!is_failing(&world), "a change came");
 }

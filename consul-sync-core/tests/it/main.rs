@@ -5,6 +5,7 @@
 
 mod brake;
 mod crash;
+mod damage;
 mod driver;
 mod fairness;
 mod faults;

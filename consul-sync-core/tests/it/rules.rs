@@ -20,15 +20,6 @@ fn rejection() -> Rejection {
 }
 
 #[test]
-fn no_batch_is_handed_out_before_the_sink_was_listed() {
-    let sink = MemorySink::default();
-    let mut engine = consul_sync_core::Engine::new(sink, Settings::default());
-    let web = Arc::new(service("default/web", ["10.0.0.1"]));
-    engine.source_event(Event::Upserted(web.key.clone(), web), Duration::ZERO);
-    assert!(engine.next_batch(Duration::ZERO).is_none());
-}
-
-#[test]
 fn a_source_that_lost_its_rights_deletes_nothing_until_it_is_listed_again() {
     let sink = MemorySink::default();
     let mut world = World::new(&sink, Settings::default());
@@ -64,30 +55,6 @@ fn a_sink_that_cannot_be_trusted_deletes_nothing_until_it_is_listed_again() {
     world.relist_sink();
     world.pump();
     assert_eq!(sink.ids("web"), ["10.0.0.1", "10.0.0.3"]);
-}
-
-#[test]
-fn a_listing_that_started_again_without_ending_removes_nothing() {
-    let sink = MemorySink::default();
-    let mut world = World::new(&sink, unbraked());
-    world.list([
-        service("default/a", ["10.0.0.1"]),
-        service("default/b", ["10.0.0.2"]),
-    ]);
-    world.pump();
-    world.source(Event::RelistStarted);
-    world.upsert(service("default/a", ["10.0.0.1"]));
-    world.source(Event::RelistStarted);
-    world.upsert(service("default/b", ["10.0.0.2"]));
-    world.pump();
-    assert_eq!(world.ours().len(), 2);
-    world.source(Event::RelistDone);
-    world.pump();
-    assert!(
-        sink.ids("a").is_empty(),
-        "the second listing ended without it"
-    );
-    assert_eq!(sink.ids("b"), ["10.0.0.2"]);
 }
 
 #[test]
@@ -344,17 +311,6 @@ fn a_service_rejected_since_the_start_keeps_what_may_be_its_own() {
 }
 
 #[test]
-fn damage_to_a_record_of_ours_is_repaired() {
-    let sink = MemorySink::default();
-    let mut world = World::new(&sink, Settings::default());
-    world.list([service("default/web", ["10.0.0.1", "10.0.0.2"])]);
-    world.pump();
-    sink.damage("web", "10.0.0.1");
-    world.pump();
-    assert_eq!(sink.ids("web"), ["10.0.0.1", "10.0.0.2"]);
-}
-
-#[test]
 fn a_claim_that_had_no_place_is_reported_until_it_has() {
     let sink = MemorySink::default();
     let mut world = World::new(&sink, Settings::default());
@@ -374,40 +330,6 @@ fn a_claim_that_had_no_place_is_reported_until_it_has() {
 }
 
 #[test]
-fn a_listing_read_before_a_write_of_ours_does_not_undo_it() {
-    let sink = MemorySink::default();
-    let mut world = World::new(&sink, Settings::default());
-    world.list([service("default/web", ["10.0.0.1"])]);
-    world.pump();
-    let old = sink.contents();
-    world.engine.sink_event(Event::RelistStarted, world.now);
-    world.upsert(service("default/web", ["10.0.0.1", "10.0.0.2"]));
-    world.upsert(service("default/db", ["10.0.0.3"]));
-    while let Some(batch) = world.engine.next_batch(world.now) {
-        world.carry_out(&batch);
-    }
-    for (slot, held) in old {
-        world
-            .engine
-            .sink_event(Event::Upserted(slot, held), world.now);
-    }
-    world.engine.sink_event(Event::RelistDone, world.now);
-    let (writes, reads) = (sink.writes(), sink.reads());
-    let batch = world.engine.next_batch(world.now);
-    assert!(
-        batch.is_none(),
-        "nothing is written before the read: {batch:?}"
-    );
-    world.pump();
-    assert_eq!(sink.writes(), writes, "nothing is written again");
-    assert!(
-        sink.reads() > reads,
-        "what the listing may not have seen is read"
-    );
-    assert_eq!(world.ours().len(), 3);
-}
-
-#[test]
 fn a_batch_is_settled_once_and_missing_outcomes_are_unknown() {
     let sink = MemorySink::default();
     let mut world = World::new(&sink, Settings::default());
@@ -420,79 +342,4 @@ fn a_batch_is_settled_once_and_missing_outcomes_are_unknown() {
         .engine
         .settle(batch.id(), Some(vec![Outcome::Written(7)]), world.now);
     assert_eq!(again.written(), 0);
-}
-
-#[test]
-fn damage_that_comes_back_at_once_is_not_fought_at_full_speed() {
-    let sink = MemorySink::default();
-    let mut world = World::new(&sink, Settings::default());
-    world.list([service("default/web", ["10.0.0.1"])]);
-    world.pump();
-    let before = sink.writes().0;
-    for _ in 0..60 {
-        sink.damage("web", "10.0.0.1");
-        world.pump();
-        world.now += Duration::from_secs(1);
-    }
-    let repairs = sink.writes().0 - before;
-    assert!((2..=7).contains(&repairs), "{repairs} repairs in a minute");
-    world.upsert(service("default/web", ["10.0.0.1", "10.0.0.2"]));
-    world.pump();
-    assert_eq!(
-        sink.ids("web").len(),
-        2,
-        "a change of the source does not wait"
-    );
-    sink.damage("web", "10.0.0.1");
-    world.pump();
-    world.now += Duration::from_secs(600);
-    world.pump();
-    assert_eq!(
-        sink.ids("web").len(),
-        2,
-        "the last damage is repaired in the end"
-    );
-}
-
-#[test]
-fn a_refused_write_says_nothing_of_what_was_listed() {
-    let sink = MemorySink::default();
-    let mut world = World::new(&sink, Settings::default());
-    world.list([service("default/web", ["10.0.0.1"])]);
-    let error = AdapterError::new(ErrorKind::Unauthorized, "txn: permission denied");
-    let batch = world.engine.next_batch(world.now).unwrap();
-    world.engine.call_failed(&error);
-    world.engine.settle(batch.id(), None, world.now);
-    let status = world.engine.status();
-    assert!(status.sink.complete && status.sink.error.is_some());
-    world.pump();
-    assert_eq!(sink.ids("web"), ["10.0.0.1"]);
-    assert_eq!(
-        world.engine.status().sink.error,
-        None,
-        "a write went through"
-    );
-}
-
-#[test]
-fn only_a_whole_listing_or_a_change_after_it_shows_that_a_side_works_again() {
-    let sink = MemorySink::default();
-    let mut world = World::new(&sink, Settings::default());
-    let web = service("default/web", ["10.0.0.1"]);
-    let fail = |world: &mut World| {
-        let error = AdapterError::new(ErrorKind::Unavailable, "list services: connection refused");
-        world.engine.failed(Side::Source, &error);
-    };
-    let is_failing = |world: &World| world.engine.status().source.error.is_some();
-
-    fail(&mut world);
-    world.source(Event::RelistStarted);
-    assert!(is_failing(&world), "a try is no success");
-    world.source(Event::Upserted(web.key.clone(), Arc::new(web.clone())));
-    assert!(is_failing(&world), "a part may be all that comes");
-    world.source(Event::RelistDone);
-    assert!(!is_failing(&world));
-    fail(&mut world);
-    world.source(Event::Removed(web.key));
-    assert!(!is_failing(&world), "a change came");
 }

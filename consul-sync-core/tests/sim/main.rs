@@ -36,6 +36,7 @@ mod check;
 mod crash;
 mod end;
 mod fault;
+mod knowledge;
 mod loss;
 mod oracle;
 mod rng;

@@ -12,7 +12,7 @@ use consul_sync_core::{
 };
 use tokio::time::Instant;
 
-use crate::{catalog::Catalog, loss::Loss, world::lay_out};
+use crate::{catalog::Catalog, knowledge::Knowledge, loss::Loss, world::lay_out};
 
 pub(crate) type Place = (Slot, RecordId);
 pub(crate) type Wanted = BTreeMap<RecordId, Arc<MemoryRecord>>;
@@ -62,31 +62,6 @@ pub(crate) struct Oracle {
     /// How many deletes a person confirmed that the process may not have heard of, since when.
     confirmed: Option<(Instant, usize)>,
     stood_since: Option<Instant>,
-}
-
-/// Whether one side is known completely.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Knowledge {
-    is_complete: bool,
-    lost_at: Option<Instant>,
-}
-
-impl Knowledge {
-    fn gain(&mut self) {
-        self.is_complete = true;
-    }
-
-    pub(crate) fn lose(&mut self) {
-        if std::mem::take(&mut self.is_complete) {
-            self.lost_at = Some(Instant::now());
-        }
-    }
-
-    /// Whether a delete that is sent now may stand on it. A batch that was handed out is sent in the same moment, but an
-    /// event of that moment may be taken before.
-    pub(crate) fn holds(self) -> bool {
-        self.is_complete || self.lost_at == Some(Instant::now())
-    }
 }
 
 impl Oracle {
@@ -259,7 +234,7 @@ impl Oracle {
         self.unclear.remove(slot);
         self.vanishing.retain(|(other, _)| other != slot);
         self.know(slot, held);
-        if !self.sink.is_complete {
+        if !self.sink.is_complete() {
             self.written.insert(slot.clone());
         }
     }
@@ -316,7 +291,7 @@ impl Oracle {
                     self.under_way.remove(&op.slot);
                 }
             }
-            if !self.sink.is_complete {
+            if !self.sink.is_complete() {
                 self.written.insert(op.slot.clone());
             }
         }

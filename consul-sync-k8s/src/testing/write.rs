@@ -1,4 +1,7 @@
-//! POST, PUT, PATCH and DELETE, with the refusals of the real API server.
+//! POST, PUT and PATCH, with the refusals of the real API server.
+
+mod complete;
+mod delete;
 
 use std::sync::Arc;
 
@@ -10,8 +13,8 @@ use super::{
     kind::{Kind, KindId, NAMESPACES, Target},
     patch,
     rules::{address, has_finalizers, has_generation, preconditions, validate},
-    service::{self, Addressed, Allocator},
-    status::{self, Failure},
+    service::{Addressed, Allocator},
+    status::Failure,
     store::{Shared, Store, kind_of, path, set, text, unset},
 };
 
@@ -204,62 +207,6 @@ impl Writer {
         self.replace(store, target, &old, object, now)
     }
 
-    /// One object removed.
-    pub(super) fn delete(
-        store: &mut Store,
-        target: &Target,
-        options: &Value,
-        now: &str,
-    ) -> Result<Value, Failure> {
-        let kind = kind_of(target.kind);
-        let name = target.name.as_deref().unwrap_or_default();
-        let path = path(target.namespace.as_deref().unwrap_or_default(), name);
-        let Some(old) = store.get(target.kind, &path).map(Arc::clone) else {
-            return Err(Failure::not_found(kind, name));
-        };
-        preconditions(
-            target.kind,
-            &old,
-            text(options, "/preconditions/uid"),
-            text(options, "/preconditions/resourceVersion"),
-        )
-        .map_err(|failure| match target.kind {
-            NAMESPACES => failure,
-            _ => failure.about_kind(kind),
-        })?;
-        if target.kind == NAMESPACES {
-            if matches!(name, "default" | "kube-system" | "kube-public") {
-                let problem =
-                    format!("namespaces {name:?} is forbidden: this namespace may not be deleted");
-                return Err(Failure::new(403, "Forbidden", problem));
-            }
-            let mut ending = Value::clone(&old);
-            set(&mut ending, "/metadata", "deletionTimestamp", json!(now));
-            set(&mut ending, "/status", "phase", json!("Terminating"));
-            return Ok(Value::clone(&store.put(target.kind, ending)));
-        }
-        if has_finalizers(&old) {
-            // It goes when the last finalizer does.
-            if text(&old, "/metadata/deletionTimestamp").is_empty() {
-                let mut ending = Value::clone(&old);
-                set(&mut ending, "/metadata", "deletionTimestamp", json!(now));
-                set(
-                    &mut ending,
-                    "/metadata",
-                    "deletionGracePeriodSeconds",
-                    json!(0),
-                );
-                return Ok(Value::clone(&store.put(target.kind, ending)));
-            }
-            return Ok(Value::clone(&old));
-        }
-        let last = store.remove(target.kind, &path);
-        Ok(match last {
-            Some(last) if kind.name == "Service" => Value::clone(&last),
-            _ => status::success(kind, name, text(&old, "/metadata/uid")),
-        })
-    }
-
     /// Stores an object as it is, valid or not, for tests: new or in place of what is there.
     pub(super) fn put(
         &mut self,
@@ -344,54 +291,6 @@ impl Writer {
             set(&mut object, "/metadata", "generation", json!(next));
         }
         Ok((200, store.put(target.kind, object)))
-    }
-
-    /// Fills in what the API server fills in.
-    fn complete(&mut self, id: KindId, object: &mut Value, old: Option<&Value>, now: &str) {
-        let kind = kind_of(id);
-        set(object, "", "apiVersion", json!(kind.api_version()));
-        set(object, "", "kind", json!(kind.name));
-        let kept = |field: &str| {
-            old.and_then(|old| old.pointer(&format!("/metadata/{field}")))
-                .cloned()
-        };
-        if text(object, "/metadata/uid").is_empty() {
-            let uid = kept("uid").unwrap_or_else(|| {
-                self.uids += 1;
-                json!(format!("00000000-0000-4000-8000-{:012x}", self.uids))
-            });
-            set(object, "/metadata", "uid", uid);
-        }
-        if text(object, "/metadata/creationTimestamp").is_empty() {
-            set(
-                object,
-                "/metadata",
-                "creationTimestamp",
-                kept("creationTimestamp").unwrap_or_else(|| json!(now)),
-            );
-        }
-        if has_generation(id) && object.pointer("/metadata/generation").is_none() {
-            set(
-                object,
-                "/metadata",
-                "generation",
-                kept("generation").unwrap_or_else(|| json!(1)),
-            );
-        }
-        if !kind.has_status {
-            unset(object, "", "status");
-        }
-        match kind.name {
-            "Service" => service::complete(object, old, &mut self.allocator),
-            "EndpointSlice" => defaults::slice(object),
-            "Ingress" => defaults::ingress(object),
-            "Node" => defaults::node(object),
-            "Lease" => defaults::lease(object),
-            "Namespace" => defaults::namespace(object),
-            "Event" => defaults::event(object),
-            _ => {}
-        }
-        defaults::prune(object);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The judge sees what it is there for.
 
+use serde_json::json;
+
 use super::*;
 
 fn service(name: &str, uid: &str) -> Value {
