@@ -1,10 +1,13 @@
 //! Queries that are held: which writes they sleep through. The index of the nodes moves with every service, and a query
 //! for the nodes sleeps on.
 
+use std::time::Duration;
+
 use consul_sync_consul::testing::FakeConsul;
 use consul_sync_testbed::{Consul, ConsulVersion};
 use futures::future::join;
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::cases::world;
 use super::side::Side;
@@ -12,6 +15,8 @@ use super::step::{Step, node, service};
 use super::{Tested, full, is_there};
 
 const PREFIX: &str = "held-";
+/// How long a query has to arrive.
+const HEAD_START: Duration = Duration::from_secs(1);
 
 /// A query, the writes that it sleeps through, and the one that ends it.
 fn cases() -> Vec<(&'static str, Vec<Step>, Step)> {
@@ -73,6 +78,8 @@ async fn hold(side: &Side) {
     for (path, slept, last) in cases() {
         let before = index(side, path, None).await;
         let writes = async {
+            // One that comes after the writes is answered at once, and nobody can ask whether it is there.
+            sleep(HEAD_START).await;
             for step in slept {
                 let seen = side.send(&step, PREFIX).await;
                 assert_eq!(seen.status, 200, "{}: {:?}", step.text(), seen.body);
