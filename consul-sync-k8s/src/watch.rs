@@ -148,7 +148,7 @@ struct Watcher<B> {
     /// believes an older object only when two listings in a row show it.
     confirm: bool,
     /// The states of failure that were reported, of listing and of following, so that each is reported once.
-    trouble: [Option<(ErrorKind, u16)>; 2],
+    trouble: [Option<(ErrorKind, u16, bool)>; 2],
 }
 
 impl<B: Kind> Watcher<B> {
@@ -299,8 +299,10 @@ impl<B: Kind> Watcher<B> {
                 Signal::Lost(Loss::Problem(problem)) => {
                     self.weakened(&problem).await;
                     // It was away, and may have come back with another past.
-                    self.confirm |=
-                        matches!(problem.verdict, Verdict::Refused | Verdict::Transient);
+                    self.confirm |= matches!(
+                        problem.verdict,
+                        Verdict::Refused | Verdict::Distrusted | Verdict::Transient
+                    );
                     self.report(Activity::Following, problem).await;
                     return;
                 }
@@ -324,7 +326,8 @@ impl<B: Kind> Watcher<B> {
 
     /// Reports a failure, once for each state of failure.
     async fn report(&mut self, activity: Activity, problem: Problem) {
-        let state = Some((problem.error.kind(), problem.code));
+        let is_distrusted = problem.verdict == Verdict::Distrusted;
+        let state = Some((problem.error.kind(), problem.code, is_distrusted));
         let told = &mut self.trouble[activity as usize];
         if *told == state {
             let failures = self.backoff.failures();

@@ -41,6 +41,8 @@ pub(crate) enum Verdict {
     Stale,
     /// Nobody listens: the server was stopped, and may come back with an older state.
     Refused,
+    /// TLS fails: one side does not accept the other's certificate. People must act.
+    Distrusted,
     /// An answer came and cannot be read.
     Garbled,
     /// Trying again helps.
@@ -128,6 +130,7 @@ impl Problem {
 
     /// Reads a client's error.
     pub(crate) fn of(asked: Asked<'_>, error: kube::Error) -> Self {
+        let io = io_kind(&error);
         let (kind, advice) = match error {
             kube::Error::Api(status) => return Self::status(asked, &status),
             kube::Error::SerdeError(error) => return Self::garbled(asked, error),
@@ -135,6 +138,10 @@ impl Problem {
             kube::Error::Auth(_) => (
                 ErrorKind::Unauthorized,
                 "the credentials cannot be had; check the kubeconfig or the service account's token",
+            ),
+            _ if io == Some(io::ErrorKind::InvalidData) => (
+                ErrorKind::Unavailable,
+                "TLS with the API server fails; check the certificate authority and our own certificate",
             ),
             _ => (
                 ErrorKind::Unavailable,
@@ -145,8 +152,11 @@ impl Problem {
             verdict: match kind {
                 ErrorKind::Unauthorized => Verdict::Denied,
                 ErrorKind::Protocol => Verdict::Garbled,
-                _ if is_refused(&error) => Verdict::Refused,
-                _ => Verdict::Transient,
+                _ => match io {
+                    Some(io::ErrorKind::ConnectionRefused) => Verdict::Refused,
+                    Some(io::ErrorKind::InvalidData) => Verdict::Distrusted,
+                    _ => Verdict::Transient,
+                },
             },
             code: 0,
             error: AdapterError::new(kind, format!("{asked}: {advice}")).because(error),
@@ -210,22 +220,19 @@ impl Problem {
     }
 }
 
-fn is_refused(error: &(dyn Error + 'static)) -> bool {
-    let mut at = Some(error);
+/// What went wrong with the connection: nobody listens, or, as TLS says of a certificate, invalid data.
+fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+    let mut at = error;
     // A chain is a handful of errors; the bound guards against one that leads to itself.
     for _ in 0..16 {
-        let Some(error) = at else { return false };
-        let Some(io) = error.downcast_ref::<io::Error>() else {
-            at = error.source();
-            continue;
+        at = match at.downcast_ref::<io::Error>() {
+            None => at.source()?,
+            Some(io) if io.kind() != io::ErrorKind::Other => return Some(io.kind()),
+            // Its source is that of the error it holds, not the error it holds.
+            Some(io) => io.get_ref()?,
         };
-        if io.kind() == io::ErrorKind::ConnectionRefused {
-            return true;
-        }
-        // Its source is that of the error it holds, not the error it holds.
-        at = io.get_ref().map(|held| held as _);
     }
-    false
+    None
 }
 
 #[cfg(test)]
@@ -252,6 +259,34 @@ mod tests {
              {apiGroups: [\"discovery.k8s.io\"], resources: [\"endpointslices\"], verbs: [\"list\"]} to a Role in \
              namespace shop"
         );
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_another_trouble_than_a_certificate_that_is_not_accepted() {
+        let wrapped = |kind| io::Error::other(io::Error::new(kind, "said so"));
+        for (kind, verdict, advice) in [
+            (
+                io::ErrorKind::ConnectionRefused,
+                Verdict::Refused,
+                "cannot be reached",
+            ),
+            (
+                io::ErrorKind::InvalidData,
+                Verdict::Distrusted,
+                "TLS with the API server fails",
+            ),
+            (
+                io::ErrorKind::ConnectionReset,
+                Verdict::Transient,
+                "cannot be reached",
+            ),
+        ] {
+            let problem = Problem::of(LIST, kube::Error::Service(Box::new(wrapped(kind))));
+            assert_eq!(problem.verdict, verdict, "{kind}");
+            assert_eq!(problem.error.kind(), ErrorKind::Unavailable, "{kind}");
+            let text = problem.error.to_string();
+            assert!(text.contains(advice), "{text}");
+        }
     }
 
     #[test]
