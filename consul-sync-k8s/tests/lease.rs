@@ -99,6 +99,22 @@ async fn a_leader_that_stops_names_nobody_and_the_standby_sees_it_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_is_dropped_leads_no_more_at_once_and_hands_nothing_over() {
+    let cluster = FakeCluster::new();
+    let mut both = two(&cluster).await;
+    let held = lease(&cluster);
+    both[0].kill();
+    assert!(!both[0].leads() && !both[0].lease.is_held());
+    assert_eq!(
+        (both[0].term(), both[0].state()),
+        (None, ElectionState::Idle)
+    );
+    pass(&mut both, TTL / 2).await;
+    assert!(!both[1].leads());
+    assert_eq!(lease(&cluster), held);
+}
+
+#[tokio::test(start_paused = true)]
 async fn fault_p06_the_lease_of_a_dead_leader_is_taken_when_it_did_not_change_for_its_time() {
     let cluster = FakeCluster::new();
     let mut both = two(&cluster).await;

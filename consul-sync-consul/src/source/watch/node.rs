@@ -85,3 +85,32 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_nodes_that_were_all_read_and_whose_queries_go_on_tell_every_change() {
+        let node = || {
+            let mut node = Node::new(1, "n".to_owned());
+            node.read = Some(NodeRead::default());
+            node
+        };
+        let mut nodes = Nodes::new();
+        nodes.by_name.insert("n".into(), node());
+        assert!(!nodes.cover(), "there may be others");
+        nodes.is_complete = true;
+        assert!(nodes.cover());
+        let unlike: [fn(&mut Node); 2] = [|node| node.read = None, |node| node.is_troubled = true];
+        for change in unlike {
+            let mut other = node();
+            change(&mut other);
+            nodes.by_name.insert("o".into(), other);
+            assert!(!nodes.cover());
+        }
+        nodes.by_name.insert("o".into(), node());
+        nodes.is_troubled = true;
+        assert!(!nodes.cover(), "one may be new");
+    }
+}
