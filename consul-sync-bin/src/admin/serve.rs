@@ -53,9 +53,13 @@ fn start_with(listener: TcpListener, router: Router, limits: Limits) -> io::Resu
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let mut runtime = Background(Some(runtime));
     thread::Builder::new()
         .name("admin".to_owned())
         .spawn(move || {
+            let Some(runtime) = runtime.0.take() else {
+                return;
+            };
             runtime.block_on(async {
                 // Registers the socket with this runtime; fails only outside one.
                 match tokio::net::TcpListener::from_std(listener) {
@@ -65,6 +69,17 @@ fn start_with(listener: TcpListener, router: Router, limits: Limits) -> io::Resu
             });
         })?;
     Ok(())
+}
+
+/// A runtime on its way to its thread. Where none can be started it is dropped among tasks, and would wait for its own.
+struct Background(Option<tokio::runtime::Runtime>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 async fn accept(listener: tokio::net::TcpListener, router: Router, limits: Limits) {

@@ -30,6 +30,7 @@ mod narrowed;
 #[path = "../support/objects.rs"]
 mod objects;
 mod outage;
+mod panicked;
 #[path = "../support/program.rs"]
 mod program;
 mod registered;
