@@ -7,6 +7,7 @@ use futures::{StreamExt, stream::FuturesUnordered};
 
 use super::{
     Inner,
+    journal::InFlight,
     manifest::Manifest,
     write::{Answer, Write},
 };
@@ -24,6 +25,8 @@ impl Inner {
         for (at, op) in ops.iter().enumerate() {
             slots.entry(&op.slot).or_default().push(at);
         }
+        let written = slots.keys().copied().cloned().collect();
+        let _in_flight = InFlight::begin(self.journals(), written);
         let answers: Vec<_> = slots
             .into_values()
             .map(|places| async {

@@ -5,23 +5,66 @@
 //! version or a later one, and a delete as soon as the object is not there any more. Until then its slot waits.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use consul_sync_core::{Action, Op, RecordId, Slot};
+use tokio::sync::Notify;
 
 use super::manifest::{Manifest, ObjectVersion};
 
 /// The latest writes to each slot.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
-    slots: Mutex<HashMap<Slot, Vec<Entry>>>,
+    slots: Mutex<HashMap<Slot, Vec<Latest>>>,
+    /// How many batches are writing to a slot.
+    in_flight: Mutex<HashMap<Slot, usize>>,
+    /// Wakes the watch when one of them has ended.
+    pub(crate) ended: Notify,
+}
+
+/// A batch on its way, as the watches have to know it: a slot that is shown before whoever sent the batch knows what became
+/// of it says nothing, and would be read. Ends when it is dropped, also when the call is cancelled.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    journals: Vec<Arc<Journal>>,
+    slots: Vec<Slot>,
+}
+
+impl InFlight {
+    pub(super) fn begin(journals: Vec<Arc<Journal>>, slots: Vec<Slot>) -> Self {
+        for journal in &journals {
+            let mut in_flight = journal.in_flight();
+            for slot in &slots {
+                *in_flight.entry(slot.clone()).or_default() += 1;
+            }
+        }
+        Self { journals, slots }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        for journal in &self.journals {
+            let mut in_flight = journal.in_flight();
+            for slot in &self.slots {
+                if let Entry::Occupied(mut batches) = in_flight.entry(slot.clone()) {
+                    *batches.get_mut() -= 1;
+                    if *batches.get() == 0 {
+                        batches.remove();
+                    }
+                }
+            }
+            drop(in_flight);
+            journal.ended.notify_waiters();
+        }
+    }
 }
 
 /// The latest write to one object.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct Latest {
     pub(crate) id: RecordId,
     pub(crate) is_slice: bool,
     pub(crate) last: Last,
@@ -50,7 +93,7 @@ impl Journal {
         let mut slots = self.lock();
         let entries = slots.entry(op.slot.clone()).or_default();
         entries.retain(|entry| entry.id != *op.id());
-        entries.push(Entry {
+        entries.push(Latest {
             id: op.id().clone(),
             is_slice: op.record().is_slice(),
             last,
@@ -58,7 +101,7 @@ impl Journal {
     }
 
     /// Forgets what was shown of a slot. Answers whether all of it was.
-    pub(crate) fn settle(&self, slot: &Slot, is_shown: impl Fn(&Entry) -> bool) -> bool {
+    pub(crate) fn settle(&self, slot: &Slot, is_shown: impl Fn(&Latest) -> bool) -> bool {
         let mut slots = self.lock();
         let Some(entries) = slots.get_mut(slot) else {
             return true;
@@ -84,7 +127,18 @@ impl Journal {
         self.lock().keys().cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Slot, Vec<Entry>>> {
+    /// Whether a batch that writes to it has not ended.
+    pub(crate) fn is_in_flight(&self, slot: &Slot) -> bool {
+        self.in_flight().contains_key(slot)
+    }
+
+    fn in_flight(&self) -> MutexGuard<'_, HashMap<Slot, usize>> {
+        self.in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Slot, Vec<Latest>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

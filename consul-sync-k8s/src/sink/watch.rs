@@ -4,11 +4,12 @@
 //! | --- | --- |
 //! | a kind is listed, or has to be again | `RelistStarted` |
 //! | every kind is listed | every slot, then `RelistDone` |
-//! | an object changed | its slot, whole, as soon as the watches have shown every write to it |
+//! | an object changed | its slot, whole, once the watches have shown every write to it and no batch with it is under way |
 //! | a report | the report |
 
 use std::{
     collections::BTreeSet,
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -19,7 +20,7 @@ use futures::{
     stream::{self, BoxStream, SelectAll},
 };
 
-use tokio::time::sleep;
+use tokio::{select, time::sleep};
 
 use super::{Inner, journal::Journal, manifest::Manifest, table::Table};
 use crate::{
@@ -117,7 +118,11 @@ fn following(sink: Arc<Inner>, has_slices: bool) -> WatchStream<Manifest> {
 impl Watch {
     /// The next item. Nothing is lost when the future is dropped between two items.
     async fn next(&mut self) -> Option<Item> {
+        let journal = Arc::clone(&self.journal);
         loop {
+            // Before slots are looked at, so that no batch ends unheard.
+            let mut ended = pin!(journal.ended.notified());
+            ended.as_mut().enable();
             match &mut self.phase {
                 Phase::Listing => {}
                 Phase::Showing(due) => {
@@ -149,14 +154,20 @@ impl Watch {
                 }
                 Phase::Live => {
                     let mut dirty = self.dirty.iter();
-                    if let Some(slot) = dirty.find(|slot| self.is_settled(slot)).cloned() {
+                    let is_due =
+                        |slot: &&Slot| !journal.is_in_flight(slot) && self.is_settled(slot);
+                    if let Some(slot) = dirty.find(is_due).cloned() {
                         self.dirty.remove(&slot);
                         let held = self.table.held(&slot);
                         return Some(Ok(shown(slot, held)));
                     }
                 }
             }
-            match self.updates.next().await? {
+            let update = select! {
+                update = self.updates.next() => update?,
+                () = ended => continue,
+            };
+            match update {
                 Ok(update) => {
                     if self.take(update) {
                         return Some(Ok(Event::RelistStarted));

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use consul_sync_core::{Layout, Sink, Slot, Standing, testing::service};
+use consul_sync_core::{
+    Driver, Layout, Sink, Slot, Standing,
+    testing::{TableSource, service},
+};
 use consul_sync_k8s::{
     Mode, Verb,
-    testing::{FakeCluster, WatchFault},
+    testing::{FakeCluster, Fault, On, WatchFault},
 };
 
 use super::{
@@ -31,6 +34,26 @@ async fn the_stream_never_shows_a_slot_from_before_a_write_that_was_answered() {
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(round.pump().await, 0);
     assert_eq!(requests(&cluster), before, "{:?}", round.errors);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_batch_wrote_is_not_read_because_the_watch_is_faster_than_the_rest_of_the_batch() {
+    let cluster = FakeCluster::new();
+    let source = TableSource::default();
+    for at in 0..40 {
+        source.put(service(&format!("/web-{at}"), ["10.0.0.1"]));
+    }
+    // One has to wait, and the batch with it.
+    let busy = On::new(Verb::Create, "services").skip(3).times(1);
+    cluster.inject(busy, Fault::too_many_requests(Some(2)));
+    let sink = sink(&cluster, Mode::Endpoints);
+    let driver = Driver::new(source, sink).run(tokio::time::sleep(Duration::from_secs(10)));
+    driver.await;
+    assert_eq!(cluster.list("services").len(), 40);
+    assert_eq!(cluster.list("endpointslices").len(), 40);
+    assert_eq!(cluster.count(Verb::Create, "services"), 41);
+    assert_eq!(cluster.count(Verb::Get, "services"), 0);
+    assert_eq!(cluster.count(Verb::List, "endpointslices"), 1);
 }
 
 #[tokio::test(start_paused = true)]
