@@ -143,7 +143,13 @@ impl Auth {
                 token["Description"],
                 "token created via login: {\"component\":\"consul-sync\"}"
             );
-            let token = get(&self.servers.consul, &format!("/v1/acl/token/{accessor}")).await;
+            let path = format!("/v1/acl/token/{accessor}");
+            let answer = self.servers.consul.get(&path).await.unwrap();
+            if answer.status == 403 {
+                // It ended after it was listed.
+                continue;
+            }
+            let token = answer.json().unwrap();
             let secret = token["SecretID"].as_str().unwrap_or_default();
             tokens.push((accessor.to_owned(), secret.to_owned()));
         }
