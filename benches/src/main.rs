@@ -41,9 +41,9 @@ use crate::{
 };
 
 /// Changes a second, and for how long.
-const CHANGES: (u32, Duration) = (50, Duration::from_secs(30));
+const CHANGES: (u32, Duration) = (50, Duration::from_secs(20));
 /// How long nothing happens.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE: Duration = Duration::from_secs(20);
 
 #[tokio::main]
 async fn main() -> ExitCode {

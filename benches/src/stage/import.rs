@@ -25,7 +25,7 @@ use crate::{
 const ROUNDS: usize = 3;
 /// Services that are changed and changed back, one after the other, at most: fewer than have queries of their own.
 const CHANGES: usize = 50;
-/// Between two changes, so that each finds the program at rest.
+/// Between two changes, so that each finds the one before written.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How many queries there are: the default, of which half are enough for the nodes; one for each service; and so few that
 /// there are more nodes than half of them, which differs for one kind of change alone.
@@ -37,8 +37,8 @@ const QUERIES: [Queries; 3] = [
 /// Requests that the loader has under way, as many as the sink has.
 const UNDER_WAY: usize = 32;
 const LIMIT: Duration = Duration::from_secs(120);
-/// How long nothing happens: the query for the list of services is held for half of that.
-const IDLE: Duration = Duration::from_secs(60);
+/// How long nothing happens.
+const IDLE: Duration = Duration::from_secs(40);
 
 /// How many queries the program may have at once.
 struct Queries {
