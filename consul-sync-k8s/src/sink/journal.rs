@@ -5,7 +5,7 @@
 //! version or a later one, and a delete as soon as the object is not there any more. Until then its slot waits.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -17,7 +17,7 @@ use super::manifest::{Manifest, ObjectVersion};
 /// The latest writes to each slot.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
-    slots: Mutex<HashMap<Slot, Vec<Latest>>>,
+    slots: Mutex<HashMap<Slot, Vec<Entry>>>,
     /// How many batches are writing to a slot.
     in_flight: Mutex<HashMap<Slot, usize>>,
     /// Wakes the watch when one of them has ended.
@@ -49,10 +49,10 @@ impl Drop for InFlight {
         for journal in &self.journals {
             let mut in_flight = journal.in_flight();
             for slot in &self.slots {
-                if let Entry::Occupied(mut batches) = in_flight.entry(slot.clone()) {
-                    *batches.get_mut() -= 1;
-                    if *batches.get() == 0 {
-                        batches.remove();
+                if let Some(batches) = in_flight.get_mut(slot) {
+                    *batches -= 1;
+                    if *batches == 0 {
+                        in_flight.remove(slot);
                     }
                 }
             }
@@ -64,7 +64,7 @@ impl Drop for InFlight {
 
 /// The latest write to one object.
 #[derive(Clone, Debug)]
-pub(crate) struct Latest {
+pub(crate) struct Entry {
     pub(crate) id: RecordId,
     pub(crate) is_slice: bool,
     pub(crate) last: Last,
@@ -93,7 +93,7 @@ impl Journal {
         let mut slots = self.lock();
         let entries = slots.entry(op.slot.clone()).or_default();
         entries.retain(|entry| entry.id != *op.id());
-        entries.push(Latest {
+        entries.push(Entry {
             id: op.id().clone(),
             is_slice: op.record().is_slice(),
             last,
@@ -101,7 +101,7 @@ impl Journal {
     }
 
     /// Forgets what was shown of a slot. Answers whether all of it was.
-    pub(crate) fn settle(&self, slot: &Slot, is_shown: impl Fn(&Latest) -> bool) -> bool {
+    pub(crate) fn settle(&self, slot: &Slot, is_shown: impl Fn(&Entry) -> bool) -> bool {
         let mut slots = self.lock();
         let Some(entries) = slots.get_mut(slot) else {
             return true;
@@ -138,7 +138,7 @@ impl Journal {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Slot, Vec<Latest>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Slot, Vec<Entry>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

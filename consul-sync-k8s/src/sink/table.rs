@@ -9,7 +9,7 @@ use consul_sync_core::{Held, HeldRecord, Key, Record, RecordId, Slot};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{
-    journal::{Last, Latest},
+    journal::{Entry, Last},
     manifest::Manifest,
     place::parts,
 };
@@ -149,7 +149,7 @@ impl Table {
     }
 
     /// Whether a write has been shown.
-    pub(crate) fn has_shown(&self, slot: &Slot, entry: &Latest) -> bool {
+    pub(crate) fn has_shown(&self, slot: &Slot, entry: &Entry) -> bool {
         let (Last::Written(version) | Last::Deleted(version)) = &entry.last;
         let Some(number) = number(&version.resource_version) else {
             // Without an order there is nothing to wait for.

@@ -130,34 +130,34 @@ impl Problem {
 
     /// Reads a client's error.
     pub(crate) fn of(asked: Asked<'_>, error: kube::Error) -> Self {
-        let io = io_kind(&error);
-        let (kind, advice) = match error {
+        const AWAY: &str = "the API server cannot be reached; check its address and the network";
+        let (kind, verdict, advice) = match error {
             kube::Error::Api(status) => return Self::status(asked, &status),
             kube::Error::SerdeError(error) => return Self::garbled(asked, error),
-            kube::Error::FromUtf8(_) => (ErrorKind::Protocol, "the answer is no text"),
+            kube::Error::FromUtf8(_) => (
+                ErrorKind::Protocol,
+                Verdict::Garbled,
+                "the answer is no text",
+            ),
             kube::Error::Auth(_) => (
                 ErrorKind::Unauthorized,
+                Verdict::Denied,
                 "the credentials cannot be had; check the kubeconfig or the service account's token",
             ),
-            _ if io == Some(io::ErrorKind::InvalidData) => (
-                ErrorKind::Unavailable,
-                "TLS with the API server fails; check the certificate authority and our own certificate",
-            ),
-            _ => (
-                ErrorKind::Unavailable,
-                "the API server cannot be reached; check its address and the network",
-            ),
+            _ => match io_kind(&error) {
+                Some(io::ErrorKind::InvalidData) => (
+                    ErrorKind::Unavailable,
+                    Verdict::Distrusted,
+                    "TLS with the API server fails; check the certificate authority and our own certificate",
+                ),
+                Some(io::ErrorKind::ConnectionRefused) => {
+                    (ErrorKind::Unavailable, Verdict::Refused, AWAY)
+                }
+                _ => (ErrorKind::Unavailable, Verdict::Transient, AWAY),
+            },
         };
         Self {
-            verdict: match kind {
-                ErrorKind::Unauthorized => Verdict::Denied,
-                ErrorKind::Protocol => Verdict::Garbled,
-                _ => match io {
-                    Some(io::ErrorKind::ConnectionRefused) => Verdict::Refused,
-                    Some(io::ErrorKind::InvalidData) => Verdict::Distrusted,
-                    _ => Verdict::Transient,
-                },
-            },
+            verdict,
             code: 0,
             error: AdapterError::new(kind, format!("{asked}: {advice}")).because(error),
             retry_after: None,

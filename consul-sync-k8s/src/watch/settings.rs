@@ -81,36 +81,20 @@ mod tests {
 
     #[test]
     fn a_page_has_as_many_objects_as_fit_by_the_size_of_those_before() {
-        let settings = WatchSettings {
-            page_bytes: 1_000,
-            ..WatchSettings::default()
-        };
-        assert_eq!(settings.next_page(100, 100, 500), 200);
-        assert_eq!(
-            settings.next_page(100, 100, 100),
-            400,
-            "not without a bound"
-        );
-        assert_eq!(
-            settings.next_page(100, 100, 20_000),
-            5,
-            "large ones come few at a time"
-        );
-        assert_eq!(settings.next_page(100, 1, 5_000), 1, "one is the least");
-        assert_eq!(
-            settings.next_page(100, 0, 50),
-            100,
-            "an empty page says nothing"
-        );
-        assert_eq!(
-            settings.next_page(0, 100, 500),
-            0,
-            "everything is in one piece"
-        );
-        let settings = WatchSettings {
-            page_bytes: 0,
-            ..WatchSettings::default()
-        };
-        assert_eq!(settings.next_page(100, 100, 500), 100);
+        for (page_bytes, first, objects, bytes, want, why) in [
+            (1_000, 100, 100, 500, 200, "as many as fit"),
+            (1_000, 100, 100, 100, 400, "not without a bound"),
+            (1_000, 100, 100, 20_000, 5, "large ones come few at a time"),
+            (1_000, 100, 1, 5_000, 1, "one is the least"),
+            (1_000, 100, 0, 50, 100, "an empty page says nothing"),
+            (1_000, 0, 100, 500, 0, "everything is in one piece"),
+            (0, 100, 100, 500, 100, "as many as the first"),
+        ] {
+            let settings = WatchSettings {
+                page_bytes,
+                ..WatchSettings::default()
+            };
+            assert_eq!(settings.next_page(first, objects, bytes), want, "{why}");
+        }
     }
 }
