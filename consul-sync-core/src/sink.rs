@@ -79,6 +79,8 @@ impl<V> Outcome<V> {
 /// - [`Sink::watch`] starts with a listing that is complete and authoritative, and only such a listing
 ///   ends with [`Event::RelistDone`]. Outside a listing it never shows a slot in a state older than the
 ///   last outcome that [`Sink::apply`] returned for it. Errors are reports: the stream goes on.
+/// - A slot that is shown while a call of [`Sink::apply`] writes to it costs a [`Sink::read`]: nobody can tell whether
+///   it is from before or after. A sink that watches holds it back until the call has ended.
 /// - [`Sink::apply`] keeps the order of operations within a slot. If one fails, the later ones of its slot are
 ///   not applied ([`Outcome::Skipped`]), so that a name is never emptied because its successor was refused.
 /// - Every write is conditional on the version that its operation carries; a create on absence.

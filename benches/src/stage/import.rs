@@ -30,22 +30,32 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How many queries there are: the default, of which half are enough for the nodes; one for each service; and so few that
 /// there are more nodes than half of them, which differs for one kind of change alone.
 const QUERIES: [Queries; 3] = [
-    Queries::new("128 queries", "128", false),
-    Queries::new("a query each", "1000", false),
-    Queries::new("80 queries, too few for the nodes", "80", true),
+    Queries::new("128 queries", "128", Measured::All),
+    Queries::new("a query each", "1000", Measured::Changes),
+    Queries::new("80 queries, too few for the nodes", "80", Measured::Others),
 ];
 /// Requests that the loader has under way, as many as the sink has.
 const UNDER_WAY: usize = 32;
 const LIMIT: Duration = Duration::from_secs(120);
-/// How long nothing happens.
-const IDLE: Duration = Duration::from_secs(40);
+/// How long nothing happens: services without a query of their own are looked at once in 60 s.
+const IDLE: Duration = Duration::from_secs(120);
 
 /// How many queries the program may have at once.
 struct Queries {
     shown: &'static str,
     count: &'static str,
-    /// Too few: only what that changes is measured.
-    is_few: bool,
+    measured: Measured,
+}
+
+/// What differs with that number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Measured {
+    /// Changes, and a while without one.
+    All,
+    /// Changes.
+    Changes,
+    /// Changes of services without a query of their own.
+    Others,
 }
 
 /// What is measured on: a Consul that is full.
@@ -74,7 +84,7 @@ pub(crate) async fn measure(place: &Place, fleet: Fleet, report: &mut Report) ->
         import
             .changes(&registry, &cluster.shown, &queries, round, report)
             .await?;
-        if !queries.is_few {
+        if queries.measured == Measured::All {
             program.until_quiet(LIMIT).await?;
             import
                 .rest(&cluster, &program, &meter, queries.shown, report)
@@ -86,11 +96,11 @@ pub(crate) async fn measure(place: &Place, fleet: Fleet, report: &mut Report) ->
 }
 
 impl Queries {
-    const fn new(shown: &'static str, count: &'static str, is_few: bool) -> Self {
+    const fn new(shown: &'static str, count: &'static str, measured: Measured) -> Self {
         Self {
             shown,
             count,
-            is_few,
+            measured,
         }
     }
 }
@@ -200,7 +210,10 @@ impl Import<'_> {
                 &[Change::Moves],
             ),
         ];
-        let left_out = if queries.is_few { turns.len() - 1 } else { 0 };
+        let left_out = match queries.measured {
+            Measured::All | Measured::Changes => 0,
+            Measured::Others => turns.len() - 1,
+        };
         for (what, first, changes) in turns.into_iter().skip(left_out) {
             let mut times = Vec::new();
             let services = first..first + count;
