@@ -27,12 +27,12 @@ const ROUNDS: usize = 3;
 const CHANGES: usize = 50;
 /// Between two changes, so that each finds the one before written.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How many queries there are: the default, of which half are enough for the nodes; one for each service; and so few that
-/// there are more nodes than half of them, which differs for one kind of change alone.
+/// How many queries there are: the default, which are enough for the nodes; one for each service; and so few that
+/// the nodes have none, which differs for one kind of change alone.
 const QUERIES: [Queries; 3] = [
     Queries::new("128 queries", "128", Measured::All),
     Queries::new("a query each", "1000", Measured::Changes),
-    Queries::new("80 queries, too few for the nodes", "80", Measured::Others),
+    Queries::new("50 queries, too few for the nodes", "50", Measured::Others),
 ];
 /// Requests that the loader has under way, as many as the sink has.
 const UNDER_WAY: usize = 32;

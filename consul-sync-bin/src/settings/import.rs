@@ -40,7 +40,7 @@ impl ImportSettings {
         source.refused_tags = given.many(&import::REFUSED_TAGS);
         source.passing_only = given.one(&import::PASSING_ONLY);
         source.queries = given.one(&import::QUERIES);
-        source.node_queries = source.queries / 2;
+        source.node_queries = SourceSettings::node_queries_of(source.queries);
         if let Some(wait) = given.optional(&consul::WAIT) {
             source.wait = wait;
         }

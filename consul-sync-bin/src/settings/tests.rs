@@ -216,7 +216,7 @@ fn every_switch_of_the_import_can_be_turned() {
     assert_eq!(qualifiers, ["team.dc1.dc", "team.dc2.dc"]);
     assert_eq!(source.other_owners, [Owner::new("b").unwrap()].into());
     let (queries, wait) = ((source.queries, source.node_queries), source.wait);
-    assert_eq!((queries, wait.as_secs()), ((7, 3), 30));
+    assert_eq!((queries, wait.as_secs()), ((7, 6), 30));
     assert_eq!(source.kubernetes_tag, "kube");
 }
 

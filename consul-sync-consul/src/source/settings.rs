@@ -7,6 +7,9 @@ use consul_sync_core::Owner;
 use super::{NamePattern, Scope};
 use crate::{Error, block};
 
+/// Queries, unless somebody says how many: enough below the 200 connections that Consul takes of a client.
+const QUERIES: usize = 128;
+
 /// Which services are read, and which of their instances.
 ///
 /// ```
@@ -60,8 +63,8 @@ pub struct SourceSettings {
 // === impl SourceSettings ===
 
 impl SourceSettings {
-    /// The defaults: everything in the client's own datacenter that does not come from Kubernetes, with 128 queries, 64 of
-    /// them for nodes.
+    /// The defaults: everything in the client's own datacenter that does not come from Kubernetes, with 128 queries, 112 of
+    /// which may be nodes'.
     pub fn new(owner: Owner) -> Self {
         Self {
             owner,
@@ -75,10 +78,22 @@ impl SourceSettings {
             required_tags: Vec::new(),
             refused_tags: Vec::new(),
             passing_only: false,
-            queries: 128,
-            node_queries: 64,
+            queries: QUERIES,
+            node_queries: Self::node_queries_of(QUERIES),
             wait: block::WAIT,
         }
+    }
+
+    /// How many of so many queries the nodes may have: seven of eight. A service without a query is told by its nodes' as
+    /// soon, for two short requests more, so a few are enough for those that change all the time.
+    ///
+    /// ```
+    /// use consul_sync_consul::SourceSettings;
+    /// assert_eq!(SourceSettings::node_queries_of(128), 112);
+    /// assert_eq!(SourceSettings::node_queries_of(1), 0);
+    /// ```
+    pub fn node_queries_of(queries: usize) -> usize {
+        queries - queries.div_ceil(8)
     }
 
     /// Whether these settings go together.

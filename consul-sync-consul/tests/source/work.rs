@@ -153,6 +153,7 @@ async fn nothing_is_asked_while_nothing_happens() {
             s.wait = LONG;
         });
         let mut told = Told::listed(&source).await;
+        consul.until(|consul| consul.blocked() == held).await;
         told.until_quiet(Duration::from_secs(2)).await;
         assert_eq!(consul.blocked(), held);
         let (before, events) = (requests(&consul), told.events);

@@ -201,7 +201,7 @@ pub(crate) static QUERIES: Setting<usize> = Setting::one("import-queries", "COUN
     .help(
         Section::Import,
         "Number of services and nodes that are each followed by a query of their own.\nEach takes a connection, of which Consul \
-         gives a client 200 (limits.http_max_conns_per_client). With more services than that, half of the queries are for \
-         nodes, which tell what changed there; with more nodes than that half, the services without a query are looked at \
-         one by one whenever anything is registered.",
+         gives a client 200 (limits.http_max_conns_per_client). With more services than that, up to seven of eight \
+         queries are for nodes, which tell what changed there; with more nodes than that, the services without a query are \
+         looked at one by one whenever anything is registered.",
     );
