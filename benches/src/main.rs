@@ -11,6 +11,7 @@ mod error;
 mod fleet;
 mod loader;
 mod meter;
+mod processor;
 mod program;
 mod registry;
 mod report;

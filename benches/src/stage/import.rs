@@ -13,6 +13,7 @@ use crate::{
     fleet::Fleet,
     loader,
     meter::Meter,
+    processor::Processor,
     program::Program,
     registry::{Change, Registry},
     report::{Figure, Goal, Report},
@@ -81,6 +82,17 @@ pub(crate) async fn measure(place: &Place, fleet: Fleet, report: &mut Report) ->
         let program = import.run(&cluster, &meter.url(), queries.count).await?;
         cluster.shown.until(import.objects(), LIMIT).await?;
         program.until_quiet(LIMIT).await?;
+        if queries.measured == Measured::All {
+            #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+            let requests = meter.read().0 as f64;
+            report.add(Figure {
+                name: import.name("requests to Consul until all is written"),
+                unit: "",
+                ours: Some(requests),
+                limit: None,
+                goal: None,
+            });
+        }
         import
             .changes(&registry, &cluster.shown, &queries, round, report)
             .await?;
@@ -138,12 +150,19 @@ impl Import<'_> {
     /// From the start of the process until a watch showed the last object, beside a loader of the same objects.
     async fn cold(&self, report: &mut Report) -> Result<()> {
         let (mut ours, mut theirs, mut ratios) = (vec![], vec![], vec![]);
+        // Of the program or the loader, of the API server with its store, of Consul, which has nothing to do beside the
+        // loader.
+        let mut parts: [(Vec<f64>, Vec<f64>); 3] = Default::default();
         for round in 1..=ROUNDS {
             let cluster = Cluster::start().await?;
+            let consul = Processor::of([self.consul.process_id()])?;
+            let api = cluster.processor()?;
             let program = self
                 .run(&cluster, self.consul.url(), QUERIES[0].count)
                 .await?;
             let last = cluster.shown.until(self.objects(), LIMIT).await?;
+            let (api, consul) = (api.seconds()?, consul.seconds()?);
+            let cpu = program.read().await?.cpu_seconds;
             let seconds = last.duration_since(program.started).as_secs_f64();
             program.until_quiet(LIMIT).await?;
             program.stop().await?;
@@ -155,12 +174,23 @@ impl Import<'_> {
             }
             drop(cluster);
             let cluster = Cluster::start().await?;
+            let loading = [
+                Processor::of([Some(std::process::id())])?,
+                cluster.processor()?,
+                Processor::of([self.consul.process_id()])?,
+            ];
             let loaded = loader::create(cluster.api.client(), &lists, UNDER_WAY).await?;
             let loaded = loaded.as_secs_f64();
             eprintln!("  cold start {round}: {seconds:.2} s, the loader {loaded:.2} s");
             ours.push(seconds);
             theirs.push(loaded);
             ratios.push(loaded / seconds);
+            for ((part, of_ours), of_theirs) in
+                parts.iter_mut().zip([cpu, api, consul]).zip(&loading)
+            {
+                part.0.push(of_ours);
+                part.1.push(of_theirs.seconds()?);
+            }
         }
         report.add(Figure {
             name: self.name("cold start"),
@@ -176,6 +206,16 @@ impl Import<'_> {
             limit: Some(100.0),
             goal: Some(Goal::AtLeast(70.0)),
         });
+        let whose = ["the program", "the API server and its store", "Consul"];
+        for (whose, (of_ours, of_theirs)) in whose.into_iter().zip(parts) {
+            report.add(Figure {
+                name: self.name(&format!("processor time of a cold start, {whose}")),
+                unit: "s",
+                ours: median(&of_ours),
+                limit: median(&of_theirs),
+                goal: None,
+            });
+        }
         Ok(())
     }
 

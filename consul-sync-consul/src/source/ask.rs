@@ -10,7 +10,7 @@ use std::{
 
 use consul_sync_core::{Key, Reason, Rejection};
 
-pub(super) use self::nodes::{NodeNames, NodeRead};
+pub(super) use self::nodes::{NodeNames, NodeRead, OnNode};
 use super::{
     Inner,
     translate::{Found, translate},
@@ -52,11 +52,11 @@ pub(super) struct Read<T> {
     pub(super) parse: Duration,
 }
 
-/// A service and the nodes of its instances.
+/// A service, and what each node has of it.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     pub(super) found: Found,
-    pub(super) nodes: BTreeSet<Box<str>>,
+    pub(super) nodes: BTreeMap<Box<str>, OnNode>,
 }
 
 /// Checks in one state: which they are, by node and ID, and the service they are about; a node's own are about none.
@@ -152,7 +152,7 @@ impl Inner {
                             id.name
                         ),
                     )),
-                    nodes: BTreeSet::new(),
+                    nodes: BTreeMap::new(),
                 }),
                 parse: Duration::ZERO,
             });
@@ -184,10 +184,7 @@ impl Inner {
             let entries: Vec<HealthEntry> = answer.json()?;
             Ok(Health {
                 found: translate(&inner.settings, &key, &entries),
-                nodes: entries
-                    .into_iter()
-                    .map(|entry| fold(&entry.node.name).into())
-                    .collect(),
+                nodes: OnNode::of(&entries),
             })
         })
         .await

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use consul_sync_consul::{NamePattern, testing::Instance};
+use consul_sync_consul::{
+    NamePattern,
+    testing::{Endpoint, FakeConsul, Fault, Instance},
+};
 use consul_sync_core::{Owner, Status};
 
 use super::{
@@ -86,6 +89,64 @@ async fn every_change_is_told_with_fewer_queries_than_services() {
 #[tokio::test]
 async fn every_change_is_told_without_a_query_for_any_service() {
     every_change_is_told(0, 0).await;
+}
+
+/// Of what happens between the read of a service and the first ones of the nodes nothing else may tell: the list's next
+/// answer comes when the nodes are known.
+async fn is_told_by_the_first_reads_of_nodes(
+    change: impl Fn(&FakeConsul),
+    is_told: impl Fn(&Told) -> bool,
+) {
+    let consul = consul().await;
+    fill(&consul, 8);
+    let elsewhere = Instance {
+        node: "n2".into(),
+        ..instance("s7", 2)
+    };
+    consul.put_instance(elsewhere).unwrap();
+    consul.inject(Fault::new().pause().on(Endpoint::Nodes));
+    let source = source(&consul.url(), |s| {
+        (s.queries, s.node_queries) = (3, 3);
+        s.wait = Duration::from_secs(600);
+    });
+    let mut told = Told::listed(&source).await;
+    told.until_quiet(Duration::from_millis(500)).await;
+    let late = Fault::new().pause().late(Duration::from_secs(600));
+    consul.inject(late.on(Endpoint::Services));
+    put(&consul, "noise", 1);
+    told.until(|told| told.services.contains_key("noise")).await;
+    told.until_quiet(Duration::from_millis(500)).await;
+    change(&consul);
+    told.until_quiet(Duration::from_millis(500)).await;
+    assert!(!is_told(&told), "somebody else told it");
+    consul.clear_faults();
+    told.until(is_told).await;
+    assert_eq!(told.errors, []);
+}
+
+#[tokio::test]
+async fn what_was_written_before_a_node_was_first_read_is_told() {
+    let moved = Instance {
+        port: 81,
+        ..instance("s7", 1)
+    };
+    is_told_by_the_first_reads_of_nodes(
+        |consul| consul.put_instance(moved.clone()).unwrap(),
+        |told| {
+            let mut instances = told.services["s7"].instances.iter();
+            instances.any(|instance| instance.default_port() == Some(81))
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_that_went_before_the_nodes_were_known_is_told() {
+    is_told_by_the_first_reads_of_nodes(
+        |consul| consul.remove_node("n2"),
+        |told| told.count("s7") == Some(1),
+    )
+    .await;
 }
 
 /// What the query of a node tells, and what that of the nodes does.

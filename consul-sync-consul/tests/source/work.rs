@@ -6,7 +6,7 @@ use consul_sync_consul::testing::{Endpoint, FakeConsul, Fault, Instance};
 use consul_sync_core::Status;
 
 use super::{
-    catalog::{check, consul, fill, instance, put, with_nodes},
+    catalog::{check, consul, fill, instance, node, put, with_nodes},
     support::{Told, source},
 };
 
@@ -115,6 +115,30 @@ async fn the_query_of_a_node_tells_which_service_changed() {
     assert_eq!(cost_of_an_instance(10, 3).await, [2, 0, 1]);
     // No place is left for a query of the service.
     assert_eq!(cost_of_an_instance(3, 3).await, [1, 0, 1]);
+}
+
+#[tokio::test]
+async fn nothing_is_read_again_because_a_node_is_read_for_the_first_time() {
+    let consul = consul().await;
+    consul.put_node(node("n3", "10.9.0.3")).unwrap();
+    fill(&consul, 20);
+    let source = source(&consul.url(), |s| {
+        (s.queries, s.node_queries) = (10, 3);
+        s.wait = LONG;
+    });
+    let mut told = Told::listed(&source).await;
+    told.until_quiet(Duration::from_secs(2)).await;
+    let before = requests_by_node(&consul);
+    assert_eq!(before[2], 0, "they are too many");
+    consul.remove_node("n3");
+    // Each node is read, and has a query then.
+    while consul.requests(Endpoint::NodeServices) < 2 * 3 {
+        told.until_quiet(Duration::from_millis(100)).await;
+    }
+    told.until_quiet(Duration::from_secs(2)).await;
+    assert_eq!(requests_by_node(&consul)[0], before[0]);
+    // What is done from here on is told by them.
+    assert_eq!(cost(&consul, &mut told).await, [2, 0, 1]);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::{Error, Result},
+    processor::Processor,
     shown::Shown,
 };
 
@@ -33,6 +34,11 @@ impl Cluster {
         api.namespace(NAMESPACE).await?;
         let shown = Shown::follow(api.client(), NAMESPACE).await?;
         Ok(Self { api, shown })
+    }
+
+    /// The API server's processor time from now on, with its store's.
+    pub(super) fn processor(&self) -> Result<Processor> {
+        Processor::of([self.api.process_id(), self.api.etcd().process_id()])
     }
 
     /// Everything that was written, with the paths that it would be created at: one list a Service, itself, then its

@@ -9,7 +9,7 @@ use crate::{
     registration::fold,
     request::Request,
     source::Inner,
-    wire::{Node, NodeListing, ServiceStamp, each_element},
+    wire::{HealthEntry, Node, NodeListing, ServiceStamp, each_element},
 };
 
 /// The nodes: how each is spelled, by its folded name.
@@ -23,6 +23,14 @@ struct Holding {
     count: usize,
     /// The index of the last write of one of them.
     last: u64,
+}
+
+/// What a read of a service showed of one node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::source) struct OnNode {
+    /// The index of the last write of the node itself.
+    node: u64,
+    holding: Holding,
 }
 
 /// A node and its services.
@@ -84,8 +92,7 @@ impl Inner {
             let node = answer.parse(|reader| {
                 NodeListing::read(reader, |stamp: ServiceStamp| {
                     let holding = services.entry(fold(&stamp.name).into()).or_default();
-                    holding.count += 1;
-                    holding.last = holding.last.max(stamp.modify_index);
+                    holding.add(stamp.modify_index);
                 })
             })?;
             Ok(NodeRead {
@@ -97,9 +104,47 @@ impl Inner {
     }
 }
 
+// === impl Holding ===
+
+impl Holding {
+    fn add(&mut self, modified: u64) {
+        self.count += 1;
+        self.last = self.last.max(modified);
+    }
+}
+
+// === impl OnNode ===
+
+impl OnNode {
+    /// What the entries of a service show of each node, by its folded name.
+    pub(in crate::source) fn of(entries: &[HealthEntry]) -> BTreeMap<Box<str>, Self> {
+        let mut nodes: BTreeMap<Box<str>, Self> = BTreeMap::new();
+        for HealthEntry { node, service, .. } in entries {
+            let on = nodes.entry(fold(&node.name).into()).or_default();
+            on.node = node.modify_index;
+            on.holding.add(service.modify_index);
+        }
+        nodes
+    }
+}
+
 // === impl NodeRead ===
 
 impl NodeRead {
+    /// Whether what a read of a service showed of this node is what there is. A server that gives no index says nothing.
+    pub(in crate::source) fn is_as(&self, service: &str, seen: Option<&OnNode>) -> bool {
+        match (seen, self.services.get(service)) {
+            (None, None) => true,
+            (Some(seen), Some(holding)) => {
+                seen.node > 0
+                    && self.node == Some(seen.node)
+                    && holding.last > 0
+                    && *holding == seen.holding
+            }
+            _ => false,
+        }
+    }
+
     /// The services of which something is not as it was: all of them where the node itself is not.
     pub(in crate::source) fn touched<'a>(&'a self, before: &'a Self) -> Vec<&'a Arc<str>> {
         let is_whole = self.node != before.node;
@@ -126,6 +171,31 @@ mod tests {
                 .map(|&(name, count, last)| (name.into(), Holding { count, last }))
                 .collect(),
         }
+    }
+
+    #[test]
+    fn a_service_that_was_read_is_as_a_node_says_where_nothing_was_written_since() {
+        let seen = |node, count, last| OnNode {
+            node,
+            holding: Holding { count, last },
+        };
+        let read = node(1, &[("a", 2, 5)]);
+        let cases = [
+            (Some(seen(1, 2, 5)), true),
+            (Some(seen(1, 2, 4)), false), // written
+            (Some(seen(1, 3, 5)), false), // one is gone, or a filter left another one out
+            (Some(seen(9, 2, 5)), false), // the node was written
+            (None, false),                // registered
+        ];
+        for (seen, expected) in cases {
+            assert_eq!(read.is_as("a", seen.as_ref()), expected, "{seen:?}");
+        }
+        assert!(read.is_as("b", None));
+        assert!(!read.is_as("b", Some(&seen(1, 1, 3))), "all are gone");
+        // Without an index the number alone says nothing.
+        assert!(!node(1, &[("a", 1, 0)]).is_as("a", Some(&seen(1, 1, 0))));
+        assert!(!node(0, &[("a", 1, 5)]).is_as("a", Some(&seen(0, 1, 5))));
+        assert!(!NodeRead::default().is_as("a", Some(&seen(1, 1, 5))));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! One service that is followed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use tokio::{task::AbortHandle, time::Instant};
 
 use crate::{
     block::{Cursor, Query},
-    source::translate::Found,
+    source::{ask::OnNode, translate::Found},
 };
 
 /// A service, what was told of it, and what is asked about it now.
@@ -18,8 +18,8 @@ pub(super) struct Follow {
     pub(super) query: Query,
     /// What was last told of it.
     pub(super) told: Found,
-    /// The nodes of its instances, folded.
-    pub(super) nodes: BTreeSet<Box<str>>,
+    /// What the last read showed of each node, by its folded name.
+    pub(super) nodes: BTreeMap<Box<str>, OnNode>,
     pub(super) stage: Stage,
     /// The next look may not go by the index alone.
     pub(super) is_doubtful: bool,
@@ -71,7 +71,7 @@ impl Follow {
             cursor: Cursor::default(),
             query: Query::new(),
             told: Found::Nothing,
-            nodes: BTreeSet::new(),
+            nodes: BTreeMap::new(),
             stage: Stage::Due,
             is_doubtful: false,
             is_read: false,

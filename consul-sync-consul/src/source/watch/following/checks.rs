@@ -79,7 +79,11 @@ impl Following {
         let unheld = self.unheld(|id, follow| {
             id.scope == scope
                 && touched.as_ref().is_none_or(|touched| {
-                    touched.services.contains(id) || !touched.nodes.is_disjoint(&follow.nodes)
+                    touched.services.contains(id)
+                        || touched
+                            .nodes
+                            .iter()
+                            .any(|node| follow.nodes.contains_key(node))
                 })
         });
         // Each is put before the others, so the first one comes last.

@@ -15,6 +15,7 @@ use crate::{
         ask::{NodeNames, NodeRead, is_readable},
         watch::{
             Item,
+            follow::Stage,
             node::{Node, Nodes},
         },
     },
@@ -113,13 +114,33 @@ impl Following {
         tell(&mut nodes.query, news);
         let is_usable =
             names.len() <= self.most_nodes() && names.values().all(|name| is_readable(name));
-        self.lists[scope].nodes.is_complete = is_usable;
+        let was_complete = std::mem::replace(&mut self.lists[scope].nodes.is_complete, is_usable);
         if !is_usable {
             self.lists[scope].nodes.by_name.clear();
             return Ok(());
         }
         self.take_nodes(scope, names);
+        if !was_complete {
+            self.look_at_strangers(scope);
+        }
         Ok(())
+    }
+
+    /// Looks at the services of nodes that went before the nodes were known: no query tells of those. What is being looked
+    /// at now may be one of them.
+    fn look_at_strangers(&mut self, scope: usize) {
+        let known = &self.lists[scope].nodes.by_name;
+        let strangers = self.unheld(|id, follow| {
+            id.scope == scope
+                && (matches!(follow.stage, Stage::Looking { .. })
+                    || follow
+                        .nodes
+                        .keys()
+                        .any(|node| !known.contains_key(node.as_ref())))
+        });
+        for id in strangers.iter().rev() {
+            self.look_again(id);
+        }
     }
 
     /// Follows the nodes that are new, and leaves those that are gone.
@@ -179,8 +200,8 @@ impl Following {
         Ok(())
     }
 
-    /// Looks at the services of which something changed on a node. Before it was read for the first time anything may
-    /// have: what is known of a service is then compared by its index.
+    /// Looks at the services of which something changed on a node. When it is read for the first time, something did where
+    /// it has not what the read of the service showed of it; what is known of the service is then compared by its index.
     fn look_at_touched(
         &mut self,
         scope: usize,
@@ -198,8 +219,10 @@ impl Following {
         let is_ours = touched.iter().any(|name| is_followed(name));
         let unheld = self.unheld(|id, follow| {
             id.scope == scope
-                && (touched.contains(&id.name)
-                    || before.is_none() && follow.nodes.contains(node.as_ref()))
+                && match before {
+                    Some(_) => touched.contains(&id.name),
+                    None => !after.is_as(&id.name, follow.nodes.get(node.as_ref())),
+                }
         });
         // Each is put before the others, so the first one comes last.
         for id in unheld.iter().rev() {

@@ -159,10 +159,10 @@ impl Following {
         }
         if self.held >= self.places() {
             let changed = |id: &Id| self.services.get(id).map_or(0, |follow| follow.changed);
-            match self.longest_unchanged() {
-                Some(oldest) if is_wanted && changed(&oldest) < changed(id) => {
-                    self.take_query(&oldest);
-                }
+            // All services are gone through for it, so not for each that is read in a listing.
+            let oldest = is_wanted.then(|| self.longest_unchanged()).flatten();
+            match oldest {
+                Some(oldest) if changed(&oldest) < changed(id) => self.take_query(&oldest),
                 _ => return,
             }
         }
