@@ -73,6 +73,8 @@ pub(super) fn config(
             "data_dir": folder.join(DATA),
             // The shortest elections there are: a restarted server leads a second later.
             "performance": { "raft_multiplier": 1 },
+            // Each segment of the log is as large from its first byte; the usual 64 MiB fill disks.
+            "raft_logstore": { "wal": { "segment_size_mb": 4 } },
         });
         merge(&mut config, &disk);
     }
