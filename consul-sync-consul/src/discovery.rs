@@ -148,17 +148,13 @@ impl fmt::Debug for Discovery {
 mod tests {
     use super::*;
 
-    /// The only place for more than one word in an argument is a file.
-    fn script(name: &str, text: &str) -> String {
-        let folder = std::env::temp_dir().join(format!("consul-sync-found-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join(name);
-        std::fs::write(&file, text).unwrap();
-        format!("/bin/sh {}", file.display())
-    }
-
     async fn found(name: &str, text: &str) -> Result<Vec<String>, String> {
-        let discovery = Discovery::new(&script(name, text), Some(99), false).unwrap();
+        // The only place for more than one word in an argument is a file.
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let command = format!("/bin/sh {}", file.display());
+        let discovery = Discovery::new(&command, Some(99), false).unwrap();
         let addresses = discovery.addresses().await;
         let addresses = addresses.map_err(|error| error.to_string())?;
         Ok(addresses.iter().map(ToString::to_string).collect())

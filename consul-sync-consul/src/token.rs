@@ -156,12 +156,6 @@ pub(crate) fn header(text: &str) -> Result<HeaderValue, &'static str> {
 mod tests {
     use super::*;
 
-    fn file(name: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("consul-sync-token-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        dir.join(name)
-    }
-
     fn text(token: &Token) -> String {
         let header = token.header().unwrap().unwrap();
         header.to_str().unwrap().to_owned()
@@ -169,7 +163,8 @@ mod tests {
 
     #[test]
     fn fault_g04_a_rotated_file_is_read_again_and_an_empty_one_keeps_the_old_token() {
-        let path = file("rotated");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
         fs::write(&path, "first\n").unwrap();
         let token = Token::new(TokenSource::File(path.clone())).unwrap();
         assert_eq!(text(&token), "first");
@@ -187,18 +182,21 @@ mod tests {
 
     #[test]
     fn fault_g04_a_file_that_never_was_good_is_an_error_and_never_anonymous() {
-        let path = file("empty");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("empty");
         fs::write(&path, " \n").unwrap();
         let error = Token::new(TokenSource::File(path.clone())).unwrap_err();
         assert!(error.to_string().contains("it is empty"), "{error}");
-        let missing = Token::new(TokenSource::File(file("missing"))).unwrap_err();
+        let missing = folder.path().join("missing");
+        let missing = Token::new(TokenSource::File(missing)).unwrap_err();
         assert!(missing.to_string().contains("missing"), "{missing}");
         assert!(Token::new(TokenSource::Value(Secret::new(""))).is_err());
     }
 
     #[test]
     fn a_refused_token_is_read_again_though_its_file_looks_unchanged() {
-        let path = file("same-stamp");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
         fs::write(&path, "aaaa").unwrap();
         let token = Token::new(TokenSource::File(path.clone())).unwrap();
         let before = fs::metadata(&path).unwrap().modified().unwrap();
