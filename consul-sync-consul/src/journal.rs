@@ -208,6 +208,11 @@ impl Journal {
         self.lock().keys().cloned().collect()
     }
 
+    /// How many those are.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Slot, Expected>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -63,6 +63,11 @@ impl Table {
         self.slots.get(slot).map_or(&[], Vec::as_slice)
     }
 
+    /// How many slots hold something.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Every slot that holds something, in order.
     pub(crate) fn slots(&self) -> BTreeSet<Slot> {
         self.slots.keys().cloned().collect()

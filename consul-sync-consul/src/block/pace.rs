@@ -19,6 +19,8 @@ const SHARE: u32 = 4;
 const ECHO_GAP: Duration = Duration::from_millis(750);
 /// The same for the gap after such a read: what writes fast is not slowed down by looking at what it wrote.
 const ECHO_SHARE: u32 = 24;
+/// For how long at most a read waits for what is written meanwhile. By then it says itself what reads cost.
+const GROWN_LONGEST: Duration = Duration::from_secs(5);
 /// How many answers without news in a row cost nothing.
 const BURST: u32 = 2;
 
@@ -44,6 +46,8 @@ pub(crate) struct Pace {
     pointless: u32,
     cost: Duration,
     not_before: Option<Instant>,
+    /// When the last read was, if it showed nothing but our own writes.
+    echo: Option<Instant>,
 }
 
 // === impl Pace ===
@@ -54,6 +58,7 @@ impl Pace {
             pointless: 0,
             cost: Duration::ZERO,
             not_before: None,
+            echo: None,
         }
     }
 
@@ -83,6 +88,20 @@ impl Pace {
             }
         };
         self.not_before = Some(now + wait);
+        self.echo = (news == News::Echo).then_some(now);
+    }
+
+    /// Whether the last read showed nothing but our own writes.
+    pub(crate) fn is_echo(&self) -> bool {
+        self.echo.is_some()
+    }
+
+    /// When the next read may start where it would show so many times more than the last one, because we wrote so much
+    /// since: what it costs grows with it, and what writes is what it would slow down. `None` where the last one showed
+    /// what somebody else did.
+    pub(crate) fn grown(&self, times: u32) -> Option<Instant> {
+        let gap = (self.cost * ECHO_SHARE).saturating_mul(times);
+        self.echo.map(|at| at + gap.min(GROWN_LONGEST))
     }
 
     /// What a whole read costs, about.
@@ -130,6 +149,21 @@ mod tests {
         assert_eq!(pause_after(&mut pace, MS, MS, News::Echo), 750 * MS);
         assert_eq!(pause_after(&mut pace, MS, MS, News::Change), 250 * MS);
         assert_eq!(pause_after(&mut pace, 100 * MS, MS, News::Echo), 7200 * MS);
+    }
+
+    #[test]
+    fn while_much_is_written_the_next_read_waits_for_it_but_not_for_long() {
+        let mut pace = Pace::new();
+        let now = Instant::now();
+        let mut grown = |news, times| {
+            pace.note(now, MS, MS, news);
+            pace.grown(times).map(|at| at - now)
+        };
+        assert_eq!(grown(News::Echo, 1), Some(72 * MS));
+        assert_eq!(grown(News::Echo, 20), Some(1440 * MS));
+        assert_eq!(grown(News::Echo, u32::MAX), Some(5000 * MS));
+        assert_eq!(grown(News::Change, 20), None);
+        assert_eq!(grown(News::None, 20), None);
     }
 
     #[test]

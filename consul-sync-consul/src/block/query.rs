@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{FutureExt, future::BoxFuture};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{News, Pace, wait};
 use crate::{Client, Error, answer::Answer, request::Request, retry::Backoff};
@@ -61,6 +61,18 @@ impl Query {
         index: u64,
         least: Duration,
     ) -> Open {
+        self.send_later(client, request, index, least, || None)
+    }
+
+    /// Asks, once the pause is over and the moment has come that `later` says, which is asked for it until it has.
+    pub(crate) fn send_later(
+        &self,
+        client: &Client,
+        request: Request,
+        index: u64,
+        least: Duration,
+        later: impl Fn() -> Option<Instant> + Send + 'static,
+    ) -> Open {
         let pause = self.pause();
         let request = if self.is_probe {
             request
@@ -70,6 +82,9 @@ impl Query {
         let client = client.clone();
         async move {
             sleep(pause).await;
+            while let Some(at) = later().filter(|at| *at > Instant::now()) {
+                sleep_until(at).await;
+            }
             let start = Instant::now();
             let result = client.call(&request).await;
             let held = start.elapsed();
@@ -81,6 +96,11 @@ impl Query {
     /// How long to wait before the next query.
     pub(crate) fn pause(&self) -> Duration {
         self.pace.pause(Instant::now()).max(self.penalty)
+    }
+
+    /// See [`Pace::grown`].
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// For how long the next query asks to be held.
@@ -112,5 +132,36 @@ impl Query {
     pub(crate) fn failed(&mut self, error: &Error) {
         self.penalty = self.backoff.next(error.retry_after());
         self.is_probe = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::ClientSettings;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_query_is_sent_when_its_moment_has_come_however_often_that_moves() {
+        let nobody = Client::new(ClientSettings::new("http://127.0.0.1:1")).unwrap();
+        let (start, asked) = (Instant::now(), Arc::new(Mutex::new(Vec::new())));
+        let seen = Arc::clone(&asked);
+        let later = move || {
+            let mut seen = seen.lock().unwrap();
+            seen.push(start.elapsed());
+            let seconds = [3, 5].get(seen.len() - 1)?;
+            Some(start + Duration::from_secs(*seconds))
+        };
+        let request = Request::get(&["catalog", "nodes"]);
+        let reply = Query::new().send_later(&nobody, request, 1, Duration::from_secs(60), later);
+        assert!(reply.await.result.is_err());
+        let asked: Vec<u64> = asked
+            .lock()
+            .unwrap()
+            .iter()
+            .map(Duration::as_secs)
+            .collect();
+        assert_eq!(asked, [0, 3, 5]);
     }
 }

@@ -19,8 +19,8 @@ use crate::{
     table::Table,
 };
 
-/// How long a slot that differs may stay unshown before it is read by itself. The queries resolve it sooner,
-/// unless the server says nothing of a change.
+/// How long a slot that differs may stay unshown before it is read by itself. The queries resolve it sooner, unless the
+/// server says nothing of a change; while one rests because we write, what is owed waits for it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is known, and the queries that keep it so.
@@ -69,7 +69,7 @@ impl Live {
     pub(super) async fn next(
         &mut self,
         sink: &Arc<Inner>,
-        journal: &Journal,
+        journal: &Arc<Journal>,
         services: &mut Cursor,
         checks: &mut Cursor,
     ) -> Next {
@@ -77,9 +77,10 @@ impl Live {
             if let Some((slot, held)) = self.next_due(sink, journal).await {
                 return Next::Changed(slot, held);
             }
+            let shown = self.table.len();
             let (part, reply) = tokio::select! {
-                reply = self.services.next(sink, services.index()) => (Part::Services, reply),
-                reply = self.checks.next(sink, checks.index()) => (Part::Checks, reply),
+                reply = self.services.next(sink, journal, services.index(), shown) => (Part::Services, reply),
+                reply = self.checks.next(sink, journal, checks.index(), shown) => (Part::Checks, reply),
                 () = journal.settled.notified() => {
                     self.due.append(&mut self.owed);
                     if journal.take_alarm() {
@@ -89,6 +90,10 @@ impl Live {
                     continue;
                 }
                 () = sleep(PATIENCE), if !self.owed.is_empty() => {
+                    let rests = self.services.rests(PATIENCE) || self.checks.rests(PATIENCE);
+                    if rests && self.doubtful.is_empty() {
+                        continue;
+                    }
                     self.doubtful.extend(self.owed.iter().cloned());
                     self.due.append(&mut self.owed);
                     continue;

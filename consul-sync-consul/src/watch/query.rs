@@ -1,10 +1,17 @@
 //! One of the two blocking queries of a watch.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use tokio::time::Instant;
 
 use crate::{
     Error,
     block::{self, News, Open, Reply},
+    journal::Journal,
     request::Request,
     sink::Inner,
 };
@@ -23,6 +30,8 @@ pub(super) struct Query {
     part: Part,
     inner: block::Query,
     open: Option<Open>,
+    /// When the open one was sent, which is after its pause.
+    sent: Arc<OnceLock<Instant>>,
 }
 
 // === impl Query ===
@@ -33,18 +42,45 @@ impl Query {
             part,
             inner: block::Query::answered(parse),
             open: None,
+            sent: Arc::default(),
         }
     }
 
-    /// The next answer. An open query stays open when the future is dropped.
-    pub(super) async fn next(&mut self, sink: &Arc<Inner>, index: u64) -> Reply {
+    /// The next answer; `shown` slots are known. An open query stays open when the future is dropped.
+    pub(super) async fn next(
+        &mut self,
+        sink: &Arc<Inner>,
+        journal: &Arc<Journal>,
+        index: u64,
+        shown: usize,
+    ) -> Reply {
         let open = self.open.take().unwrap_or_else(|| {
             let (client, least) = (&sink.client, sink.settings.wait);
-            self.inner.send(client, self.request(sink), index, least)
+            self.sent = Arc::default();
+            let (sent, journal) = (Arc::clone(&self.sent), Arc::clone(journal));
+            let pace = self.inner.pace().clone();
+            let later = move || {
+                // What is waited for may be known already, and make a read no larger.
+                let times = (journal.len() / shown.max(1)).max(1);
+                let at = pace.grown(u32::try_from(times).unwrap_or(u32::MAX));
+                if at.is_none_or(|at| at <= Instant::now()) {
+                    // Said once: this is when.
+                    let _ = sent.set(Instant::now());
+                }
+                at
+            };
+            let request = self.request(sink);
+            self.inner.send_later(client, request, index, least, later)
         });
         let reply = self.open.insert(open).await;
         self.open = None;
         reply
+    }
+
+    /// Whether it rests because we write, or was sent after that for less than this.
+    pub(super) fn rests(&self, time: Duration) -> bool {
+        let is_sent_for = self.sent.get().is_some_and(|at| at.elapsed() >= time);
+        self.inner.pace().is_echo() && !is_sent_for
     }
 
     /// For how long the next query asks to be held.

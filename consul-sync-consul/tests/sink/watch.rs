@@ -256,3 +256,31 @@ async fn a_write_that_was_undone_before_it_was_read_is_shown_as_undone() {
     let (name, held) = events.change().await;
     assert!(name == "web" && held.records.is_empty(), "{held:?}");
 }
+
+/// A read of so much is followed by a pause that is longer than what is owed may wait, at least where it takes as long as
+/// in a build for tests.
+#[tokio::test]
+async fn what_was_written_waits_for_the_next_read_and_is_not_read_slot_by_slot() {
+    let consul = FakeConsul::start().await.unwrap();
+    let sink = sink(&consul.url());
+    let mut events = Events::of(&sink);
+    events.listing().await;
+    let mut write = async |names: std::ops::Range<usize>| {
+        let mut shown = std::collections::BTreeSet::new();
+        for number in names.clone() {
+            let service = service(&format!("s{number}"), 10);
+            let outcomes = sink.apply(&creates(&sink, &service)).await.unwrap();
+            assert!(outcomes.iter().all(|o| matches!(o, Outcome::Written(_))));
+        }
+        while shown.len() < names.len() {
+            let (name, held) = events.change().await;
+            let number: usize = name[1..].parse().unwrap();
+            if names.contains(&number) && held.records.len() == 10 {
+                shown.insert(name);
+            }
+        }
+    };
+    write(0..50).await;
+    write(50..55).await;
+    assert_eq!(consul.requests(Endpoint::ServiceHealth), 0);
+}
