@@ -4,7 +4,7 @@
 //! A blocking query may be answered from before a write whose outcome has already been reported. For each slot
 //! that was written the journal keeps what a read must show, in Consul's own indexes, until one does. A delete
 //! leaves no index behind; but a read that still shows the deleted version is from before it, and one that
-//! does not is from after.
+//! does not, and is not older than that version, is from after.
 //!
 //! A snapshot that is put back brings deleted versions back and takes written ones away for good. So a read that
 //! began after the last write to its slot ended is always from after it, whatever it shows.
@@ -238,9 +238,11 @@ impl Expected {
                 };
                 shown.service < version.service || is_check_before
             }
-            (Sign::Written { version, .. }, None) => services_index < version.service,
             (Sign::Deleted(version), Some(shown)) => shown.service <= version.service,
-            (Sign::Deleted(_), None) => false,
+            // Also of what is deleted by now: a read without it may be from before it was written.
+            (Sign::Written { version, .. } | Sign::Deleted(version), None) => {
+                services_index < version.service
+            }
         };
         if self.records.iter().any(is_before) {
             return true;
