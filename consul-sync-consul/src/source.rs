@@ -29,7 +29,7 @@
 //! | a service with a query changes its health | 1 |
 //! | another one changes its health | 3 |
 //! | something is registered anew, and each node has a query | 1 for the names, 1 for the node, and 2 if the service had none |
-//! | something is registered anew otherwise | 2, and `n - q` looks |
+//! | something is registered anew otherwise | 2, `n - q` looks, and one at the service whose query another one gets |
 //! | nothing, in `wait` (60 s; up to 300 s where answers take long) | 1 + (`q` + `m`) / 5, and 3 + `n - q` if `n` > `q` |
 //!
 //! That all are looked at once in a `wait` is for what the queries of nodes may have missed: none is known. The list is

@@ -142,6 +142,36 @@ async fn nothing_is_read_again_because_a_node_is_read_for_the_first_time() {
 }
 
 #[tokio::test]
+async fn what_a_node_told_is_not_lost_with_the_query_that_was_to_say_it() {
+    let (consul, mut told) = followed(4, 3).await;
+    let port = |service: &str, port| Instance {
+        port,
+        ..instance(service, 1)
+    };
+    let is_at = |told: &Told, service: &str, port| {
+        told.services[service].instances[0].default_port() == Some(port)
+    };
+    // It has the one query that is left, and the next one is answered late.
+    consul.put_instance(port("s7", 81)).unwrap();
+    told.until(|told| is_at(told, "s7", 81)).await;
+    told.until_quiet(Duration::from_secs(2)).await;
+    let late = Fault::new().late(LONG).on(Endpoint::ServiceHealth).times(1);
+    consul.inject(late);
+    consul.put_instance(port("s7", 82)).unwrap();
+    told.until(|told| is_at(told, "s7", 82)).await;
+    told.until_quiet(Duration::from_secs(2)).await;
+    let asked = consul.requests(Endpoint::NodeServices);
+    consul.put_instance(port("s7", 83)).unwrap();
+    told.until_quiet(Duration::from_secs(2)).await;
+    assert!(consul.requests(Endpoint::NodeServices) > asked);
+    assert!(is_at(&told, "s7", 82), "it is left to the query of its own");
+    // Another one takes its query.
+    consul.put_instance(port("s3", 81)).unwrap();
+    told.until(|told| is_at(told, "s3", 81)).await;
+    told.until(|told| is_at(told, "s7", 83)).await;
+}
+
+#[tokio::test]
 async fn after_an_outage_the_queries_of_nodes_tell_again() {
     let (consul, mut told) = followed(3, 3).await;
     let endpoints = [Endpoint::Nodes, Endpoint::NodeServices];
@@ -160,9 +190,9 @@ async fn after_an_outage_the_queries_of_nodes_tell_again() {
 
 #[tokio::test]
 async fn with_more_nodes_than_queries_for_them_every_service_is_looked_at() {
-    // 15 looks, the content of what changed, and its query.
-    assert_eq!(cost_of_an_instance(5, 2).await, [17, 0, 0]);
-    assert_eq!(cost_of_an_instance(5, 0).await, [17, 0, 0]);
+    // 15 looks, the content of what changed, its query, and a look at the one whose query it was.
+    assert_eq!(cost_of_an_instance(5, 2).await, [18, 0, 0]);
+    assert_eq!(cost_of_an_instance(5, 0).await, [18, 0, 0]);
     assert_eq!(cost_of_an_instance(0, 3).await, [21, 0, 0]);
 }
 
@@ -177,7 +207,9 @@ async fn nothing_is_asked_while_nothing_happens() {
             s.wait = LONG;
         });
         let mut told = Told::listed(&source).await;
-        consul.until(|consul| consul.blocked() == held).await;
+        while consul.blocked() != held {
+            told.until_quiet(Duration::from_millis(100)).await;
+        }
         told.until_quiet(Duration::from_secs(2)).await;
         assert_eq!(consul.blocked(), held);
         let (before, events) = (requests(&consul), told.events);

@@ -29,6 +29,17 @@ pub(super) struct Follow {
     pub(super) is_owed: bool,
     /// When it last changed, by the count of changes.
     pub(super) changed: u64,
+    /// What another query told of it and its own is to say.
+    pub(super) left: Option<Left>,
+}
+
+/// Another query told that a service may have changed, which was left to the service's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Its own was sent before that: what comes of it may be older.
+    Before,
+    /// Its own was sent after that.
+    After,
 }
 
 /// What is asked about a service.
@@ -77,6 +88,7 @@ impl Follow {
             is_read: false,
             is_owed: true,
             changed: 0,
+            left: None,
         }
     }
 
@@ -87,5 +99,24 @@ impl Follow {
 
     pub(super) fn is_held(&self) -> bool {
         matches!(self.stage, Stage::Held(_))
+    }
+
+    /// Its query is being sent.
+    pub(super) fn hold(&mut self, query: Open) {
+        self.stage = Stage::Held(query);
+        self.left = self.left.map(|_| Left::After);
+    }
+
+    /// Its query said what it is.
+    pub(super) fn answered(&mut self) {
+        if self.left == Some(Left::After) {
+            self.left = None;
+        }
+    }
+
+    /// Its query goes to another one, and what was left to it is to be looked at.
+    pub(super) fn take_query(&mut self) -> Option<Left> {
+        self.stage = Stage::Idle;
+        self.left.take()
     }
 }

@@ -18,7 +18,7 @@ use tokio::{task::JoinSet, time::Instant};
 use self::reply::Reply;
 use super::{
     Item,
-    follow::{Follow, Open, Stage},
+    follow::{Follow, Left, Open, Stage},
     list::{Answered, List},
 };
 use crate::{
@@ -271,5 +271,14 @@ impl Following {
             .collect();
         unheld.sort_unstable_by(|a, b| b.cmp(a));
         unheld.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    /// Something changed of these: what has a query of its own is left to it.
+    fn leave_to_queries(&mut self, is_it: impl Fn(&Id) -> bool) {
+        for (id, follow) in &mut self.services {
+            if follow.is_held() && is_it(id) {
+                follow.left = Some(Left::Before);
+            }
+        }
     }
 }

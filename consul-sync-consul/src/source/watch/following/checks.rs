@@ -86,6 +86,9 @@ impl Following {
                             .any(|node| follow.nodes.contains_key(node))
                 })
         });
+        if let Some(touched) = &touched {
+            self.leave_to_queries(|id| touched.services.contains(id));
+        }
         // Each is put before the others, so the first one comes last.
         for id in unheld.iter().rev() {
             self.look_again(id);

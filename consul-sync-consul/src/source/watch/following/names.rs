@@ -92,6 +92,9 @@ impl Following {
         let is_overdue = list.swept.elapsed() >= reply.wait.max(self.source.settings.wait);
         // Where there is a query for each, those that have none yet get it after a look.
         let is_due = is_untold || is_over || is_overdue || was_suspect || !self.has_unheld();
+        if is_untold {
+            self.leave_to_queries(|id| id.scope == scope);
+        }
         if is_due {
             self.lists[scope].swept = Instant::now();
             for id in self.unheld(|id, _| id.scope == scope) {

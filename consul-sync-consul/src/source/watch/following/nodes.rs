@@ -224,6 +224,9 @@ impl Following {
                     None => !after.is_as(&id.name, follow.nodes.get(node.as_ref())),
                 }
         });
+        if before.is_some() {
+            self.leave_to_queries(|id| id.scope == scope && touched.contains(&id.name));
+        }
         // Each is put before the others, so the first one comes last.
         for id in unheld.iter().rev() {
             if before.is_some() {

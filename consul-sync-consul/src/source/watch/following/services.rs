@@ -130,6 +130,7 @@ impl Following {
         };
         let was_unread = !std::mem::replace(&mut follow.is_read, true);
         follow.is_doubtful = false;
+        follow.left = None;
         let step = follow.cursor.observe(read.index);
         let news = self.take(id, step, read.index, read.content, items).await?;
         self.release(id.scope, was_owed, was_unread);
@@ -180,7 +181,7 @@ impl Following {
         });
         let ask = self.ask(reply.map(move |reply| Came::Health(of, serial, reply)));
         if let Some(follow) = self.services.get_mut(id) {
-            follow.stage = Stage::Held(ask);
+            follow.hold(ask);
             self.held += 1;
         }
     }
@@ -200,8 +201,12 @@ impl Following {
 
     fn take_query(&mut self, id: &Id) {
         if let Some(follow) = self.services.get_mut(id) {
-            follow.stage = Stage::Idle;
             self.held -= 1;
+            if follow.take_query().is_some() {
+                // Its answer may be on the way, and nobody else tells it again.
+                follow.stage = Stage::Due;
+                self.due.push_back(id.clone());
+            }
         }
     }
 
@@ -232,6 +237,7 @@ impl Following {
             Ok(read) => read,
             Err(error) => return self.failed(id, error, items),
         };
+        follow.answered();
         let step = follow.cursor.observe(read.index);
         let news = self.take(id, step, read.index, read.content, items).await?;
         let Some(follow) = self.services.get_mut(id) else {
