@@ -20,7 +20,7 @@ const ECHO_GAP: Duration = Duration::from_millis(750);
 /// The same for the gap after such a read: what writes fast is not slowed down by looking at what it wrote.
 const ECHO_SHARE: u32 = 24;
 /// For how long at most a read waits for what is written meanwhile. By then it says itself what reads cost.
-const GROWN_LONGEST: Duration = Duration::from_secs(5);
+const GROWN_LONGEST: Duration = Duration::from_millis(2500);
 /// How many answers without news in a row cost nothing.
 const BURST: u32 = 2;
 
@@ -161,7 +161,7 @@ mod tests {
         };
         assert_eq!(grown(News::Echo, 1), Some(72 * MS));
         assert_eq!(grown(News::Echo, 20), Some(1440 * MS));
-        assert_eq!(grown(News::Echo, u32::MAX), Some(5000 * MS));
+        assert_eq!(grown(News::Echo, u32::MAX), Some(2500 * MS));
         assert_eq!(grown(News::Change, 20), None);
         assert_eq!(grown(News::None, 20), None);
     }

@@ -98,6 +98,11 @@ impl Query {
         self.pace.pause(Instant::now()).max(self.penalty)
     }
 
+    /// Whether the last one failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        !self.penalty.is_zero()
+    }
+
     /// See [`Pace::grown`].
     pub(crate) fn pace(&self) -> &Pace {
         &self.pace

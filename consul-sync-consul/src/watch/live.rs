@@ -90,7 +90,7 @@ impl Live {
                     continue;
                 }
                 () = sleep(PATIENCE), if !self.owed.is_empty() => {
-                    let rests = self.services.rests(PATIENCE) || self.checks.rests(PATIENCE);
+                    let rests = self.services.rests() || self.checks.rests();
                     if rests && self.doubtful.is_empty() {
                         continue;
                     }

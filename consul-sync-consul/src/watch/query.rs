@@ -16,6 +16,9 @@ use crate::{
     sink::Inner,
 };
 
+/// How long the answer to a query that there is news for is on its way, at most.
+const ANSWER: Duration = Duration::from_millis(500);
+
 /// What it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -77,10 +80,11 @@ impl Query {
         reply
     }
 
-    /// Whether it rests because we write, or was sent after that for less than this.
-    pub(super) fn rests(&self, time: Duration) -> bool {
-        let is_sent_for = self.sent.get().is_some_and(|at| at.elapsed() >= time);
-        self.inner.pace().is_echo() && !is_sent_for
+    /// Whether it rests because we write, or did and its answer may be on the way. One that fails does not: who knows when
+    /// it is answered.
+    pub(super) fn rests(&self) -> bool {
+        let is_overdue = self.sent.get().is_some_and(|at| at.elapsed() >= ANSWER);
+        self.inner.pace().is_echo() && !self.inner.is_failing() && !is_overdue
     }
 
     /// For how long the next query asks to be held.
