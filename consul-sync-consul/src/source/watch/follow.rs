@@ -114,9 +114,9 @@ impl Follow {
         }
     }
 
-    /// Its query goes to another one, and what was left to it is to be looked at.
-    pub(super) fn take_query(&mut self) -> Option<Left> {
+    /// Its query goes to another one. Whether it is to be looked at, because something was left to that query.
+    pub(super) fn take_query(&mut self) -> bool {
         self.stage = Stage::Idle;
-        self.left.take()
+        self.left.take().is_some()
     }
 }

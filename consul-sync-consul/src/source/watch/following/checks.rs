@@ -89,10 +89,7 @@ impl Following {
         if let Some(touched) = &touched {
             self.leave_to_queries(|id| touched.services.contains(id));
         }
-        // Each is put before the others, so the first one comes last.
-        for id in unheld.iter().rev() {
-            self.look_again(id);
-        }
+        self.look_at_first(&unheld);
         Ok(())
     }
 }

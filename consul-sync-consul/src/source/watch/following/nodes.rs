@@ -138,9 +138,7 @@ impl Following {
                         .keys()
                         .any(|node| !known.contains_key(node.as_ref())))
         });
-        for id in strangers.iter().rev() {
-            self.look_again(id);
-        }
+        self.look_at_first(&strangers);
     }
 
     /// Follows the nodes that are new, and leaves those that are gone.
@@ -226,14 +224,11 @@ impl Following {
         });
         if before.is_some() {
             self.leave_to_queries(|id| id.scope == scope && touched.contains(&id.name));
-        }
-        // Each is put before the others, so the first one comes last.
-        for id in unheld.iter().rev() {
-            if before.is_some() {
+            for id in &unheld {
                 self.distrust(id);
             }
-            self.look_again(id);
         }
+        self.look_at_first(&unheld);
         if is_ours { News::Change } else { News::Echo }
     }
 }

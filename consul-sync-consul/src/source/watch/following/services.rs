@@ -77,6 +77,14 @@ impl Following {
         }
     }
 
+    /// Looks at services before others, in this order.
+    pub(super) fn look_at_first(&mut self, ids: &[Id]) {
+        // Each is put before the others, so the first one comes last.
+        for id in ids.iter().rev() {
+            self.look_again(id);
+        }
+    }
+
     /// What a service is, is not known any more, whatever its index.
     pub(super) fn distrust(&mut self, id: &Id) {
         if let Some(follow) = self.services.get_mut(id) {
@@ -202,7 +210,7 @@ impl Following {
     fn take_query(&mut self, id: &Id) {
         if let Some(follow) = self.services.get_mut(id) {
             self.held -= 1;
-            if follow.take_query().is_some() {
+            if follow.take_query() {
                 // Its answer may be on the way, and nobody else tells it again.
                 follow.stage = Stage::Due;
                 self.due.push_back(id.clone());
