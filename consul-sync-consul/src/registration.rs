@@ -142,7 +142,7 @@ impl Registration {
     }
 
     /// The pairs in the order of their keys, without the owner's.
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Arc<str>, &str)> {
         pairs::merged(&self.common.meta, &self.own).filter(|(key, _)| key.as_ref() != OWNER_META)
     }
 

@@ -9,6 +9,8 @@ use std::{
     sync::Arc,
 };
 
+use triomphe::ThinArc;
+
 pub use form::{MetaForm, MetaForms};
 
 /// A set of key-value pairs, sorted by key, shared by cloning.
@@ -22,46 +24,50 @@ pub use form::{MetaForm, MetaForms};
 /// assert_eq!(service.with(&instance).get("zone"), Some("2"));
 /// ```
 #[derive(Clone, Default)]
-pub struct Meta(Option<Arc<Pairs>>);
+pub struct Meta(Option<Pairs>);
 
 type Pair = (Arc<str>, Arc<str>);
-type PairRef<'a> = (&'a Arc<str>, &'a Arc<str>);
 
-/// At least one pair.
-enum Pairs {
-    /// Sorted by key.
-    Listed(Box<[Pair]>),
-    /// Pairs that others have, too, and the value of one more key. Most instances differ from their neighbours in one
-    /// value: so held, four pairs of theirs take a quarter of the room.
-    Filled { form: Arc<Form>, value: Arc<str> },
-}
+/// At least one pair: those of a form, and the bytes of the value of its key, all in one allocation. Most instances
+/// differ from their neighbours in one value, and a hundred thousand of them are held: so one costs its value alone.
+type Pairs = ThinArc<Arc<Form>, u8>;
 
 struct Form {
     /// Sorted by key.
     listed: Box<[Pair]>,
-    /// None of theirs.
-    key: Arc<str>,
+    /// One more key, none of theirs, whose value each set has for itself. Absent in a set that shares no form.
+    key: Option<Arc<str>>,
 }
 
 impl Meta {
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
         let (listed, top) = self.parts();
-        if let Some((_, value)) = top.filter(|(top, _)| ***top == *key) {
-            return Some(value);
+        match top.filter(|(top, _)| ***top == *key) {
+            Some((_, value)) => Some(value),
+            None => find(listed, key).map(AsRef::as_ref),
         }
-        let at = listed.binary_search_by(|(k, _)| k.as_ref().cmp(key)).ok()?;
-        listed.get(at).map(|(_, value)| value.as_ref())
+    }
+
+    /// The value of a key, to keep: the text that sets have in common, or a copy where this one alone has it.
+    ///
+    /// ```
+    /// use consul_sync_core::Meta;
+    /// let pairs: Meta = [("zone", "a")].into_iter().collect();
+    /// assert_eq!(pairs.to_shared("zone").as_deref(), Some("a"));
+    /// ```
+    pub fn to_shared(&self, key: &str) -> Option<Arc<str>> {
+        let listed = find(self.parts().0, key).map(Arc::clone);
+        listed.or_else(|| self.get(key).map(Arc::from))
     }
 
     /// The pairs in the order of their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &str)> {
         let (listed, top) = self.parts();
         let at = top.map_or(0, |(top, _)| listed.partition_point(|(key, _)| key < top));
         let (before, after) = listed.split_at(at);
-        let pair = borrowed;
-        let after = after.iter().map(pair);
-        before.iter().map(pair).chain(top).chain(after)
+        let after = after.iter().map(borrowed);
+        before.iter().map(borrowed).chain(top).chain(after)
     }
 
     /// How many pairs there are.
@@ -70,12 +76,15 @@ impl Meta {
         listed.len() + usize::from(top.is_some())
     }
 
-    fn parts(&self) -> (&[Pair], Option<PairRef<'_>>) {
-        match self.0.as_deref() {
-            None => (&[], None),
-            Some(Pairs::Listed(pairs)) => (pairs, None),
-            Some(Pairs::Filled { form, value }) => (&form.listed, Some((&form.key, value))),
-        }
+    fn parts(&self) -> (&[Pair], Option<(&Arc<str>, &str)>) {
+        let Some(pairs) = &self.0 else {
+            return (&[], None);
+        };
+        let form = &pairs.header.header;
+        // The bytes are those of a text.
+        let value = || str::from_utf8(&pairs.slice).unwrap_or_default();
+        let top = form.key.as_ref().map(|key| (key, value()));
+        (&form.listed, top)
     }
 
     /// Whether there is no pair.
@@ -92,14 +101,26 @@ impl Meta {
         if self.is_empty() {
             return other.clone();
         }
-        self.iter()
-            .chain(other.iter())
-            .map(|(k, v)| (Arc::clone(k), Arc::clone(v)))
-            .collect()
+        let pairs = self.iter().chain(other.iter());
+        pairs.map(|(k, v)| (Arc::clone(k), v)).collect()
+    }
+
+    fn made_of(listed: Box<[Pair]>) -> Self {
+        let form = Form { listed, key: None };
+        Self::filled(Arc::new(form), "")
+    }
+
+    fn filled(form: Arc<Form>, value: &str) -> Self {
+        Self(Some(ThinArc::from_header_and_slice(form, value.as_bytes())))
     }
 }
 
-fn borrowed((key, value): &Pair) -> PairRef<'_> {
+fn find<'a>(listed: &'a [Pair], key: &str) -> Option<&'a Arc<str>> {
+    let at = listed.binary_search_by(|(k, _)| k.as_ref().cmp(key)).ok()?;
+    listed.get(at).map(|(_, value)| value)
+}
+
+fn borrowed((key, value): &Pair) -> (&Arc<str>, &str) {
     (key, value)
 }
 
@@ -115,17 +136,22 @@ impl<K: Into<Arc<str>>, V: Into<Arc<str>>> FromIterator<(K, V)> for Meta {
         pairs.reverse();
         pairs.dedup_by(|a, b| a.0 == b.0);
         pairs.reverse();
-        Self((!pairs.is_empty()).then(|| Arc::new(Pairs::Listed(pairs.into()))))
+        if pairs.is_empty() {
+            return Self::default();
+        }
+        Self::made_of(pairs.into())
     }
 }
 
 impl PartialEq for Meta {
     fn eq(&self, other: &Self) -> bool {
-        let is_same = match (&self.0, &other.0) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (one, other) => one.is_none() && other.is_none(),
-        };
-        is_same || (self.len() == other.len() && self.iter().eq(other.iter()))
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(one), Some(two)) if Arc::ptr_eq(&one.header.header, &two.header.header) => {
+                one.slice == two.slice
+            }
+            _ => self.len() == other.len() && self.iter().eq(other.iter()),
+        }
     }
 }
 
@@ -164,6 +190,11 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_set_is_held_as_one_address() {
+        assert_eq!(size_of::<Meta>(), size_of::<usize>());
+    }
+
     fn digest(meta: &Meta) -> u64 {
         BuildHasherDefault::<DefaultHasher>::default().hash_one(meta)
     }
@@ -177,15 +208,21 @@ mod tests {
         ) {
             let mut pairs = under.clone();
             let under: Meta = under.into_iter().collect();
-            let filled = MetaForm::new(&under, key.as_str()).fill(value.as_str());
-            pairs.insert(key, value);
+            let form = MetaForm::new(&under, key.as_str());
+            let filled = form.fill(&value);
+            pairs.insert(key.clone(), value.clone());
             let listed: Meta = pairs.clone().into_iter().collect();
             prop_assert_eq!(&filled, &listed);
+            for text in ["x", "y"] {
+                prop_assert_eq!(filled == form.fill(text), value == text);
+            }
             prop_assert!(filled.iter().eq(listed.iter()));
             prop_assert_eq!(digest(&filled), digest(&listed));
             prop_assert_eq!(filled.len(), pairs.len());
             for (key, value) in &pairs {
                 prop_assert_eq!(filled.get(key), Some(value.as_str()));
+                let kept = filled.to_shared(key);
+                prop_assert_eq!(kept.as_deref(), Some(value.as_str()));
             }
             let other: Meta = other.into_iter().collect();
             prop_assert_eq!(filled.cmp(&other), listed.cmp(&other));
@@ -197,7 +234,7 @@ mod tests {
     #[test]
     fn the_last_pair_of_a_key_wins_and_keys_are_sorted() {
         let meta: Meta = [("b", "1"), ("a", "2"), ("b", "3")].into_iter().collect();
-        let pairs: Vec<_> = meta.iter().map(|(k, v)| (k.as_ref(), v.as_ref())).collect();
+        let pairs: Vec<_> = meta.iter().map(|(k, v)| (k.as_ref(), v)).collect();
         assert_eq!(pairs, [("a", "2"), ("b", "3")]);
         assert_eq!(meta.get("c"), None);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use consul_sync_core::Meta;
 
-type Pair<'a> = (&'a Arc<str>, &'a Arc<str>);
+type Pair<'a> = (&'a Arc<str>, &'a str);
 
 /// The pairs of both in the order of their keys; where both have a key, `over` wins. Nothing is copied: the
 /// pairs of a service are shared by all its instances.

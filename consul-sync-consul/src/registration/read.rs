@@ -179,7 +179,7 @@ fn split(service: &wire::Service, interner: &mut Interner) -> (Meta, Meta) {
     let own = match service.meta.get(UNIQUE_META) {
         Some(name) => {
             let key = interner.text(UNIQUE_META);
-            interner.forms.form(own, &key).fill(name.as_str())
+            interner.forms.form(own, &key).fill(name)
         }
         None => own,
     };

@@ -337,7 +337,7 @@ impl Serialize for Pairs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (key, value) in self.0.pairs() {
-            map.serialize_entry(key.as_ref(), value.as_ref())?;
+            map.serialize_entry(key.as_ref(), value)?;
         }
         if let Some(owner) = self.0.owner() {
             map.serialize_entry(OWNER_META, owner)?;

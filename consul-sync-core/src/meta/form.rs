@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use super::{Form, Meta, Pairs};
+use super::{Form, Meta};
 
 /// So many forms are kept at most.
 const MOST: usize = 4096;
@@ -41,20 +41,18 @@ impl MetaForm {
     pub fn new(pairs: &Meta, key: impl Into<Arc<str>>) -> Self {
         let key = key.into();
         let others = pairs.iter().filter(|(other, _)| **other != key);
-        let listed = others.map(|(key, value)| (Arc::clone(key), Arc::clone(value)));
+        let value = |key| pairs.to_shared(key).unwrap_or_default();
+        let listed = others.map(|(key, _)| (Arc::clone(key), value(key)));
         Self(Arc::new(Form {
             listed: listed.collect(),
-            key,
+            key: Some(key),
         }))
     }
 
-    /// The set whose key has this value.
+    /// The set whose key has this value, of which it keeps a copy.
     #[must_use]
-    pub fn fill(&self, value: impl Into<Arc<str>>) -> Meta {
-        Meta(Some(Arc::new(Pairs::Filled {
-            form: Arc::clone(&self.0),
-            value: value.into(),
-        })))
+    pub fn fill(&self, value: &str) -> Meta {
+        Meta::filled(Arc::clone(&self.0), value)
     }
 }
 

@@ -189,12 +189,8 @@ impl Index {
         let record = self.records.get(key).unwrap_or(&none);
         let slices = self.slices_of(head, key, record)?;
         if head.follows_nodes() {
-            nodes.extend(
-                slices
-                    .iter()
-                    .flat_map(|slice| slice.nodes(&self.words))
-                    .cloned(),
-            );
+            let found = slices.iter().flat_map(|slice| slice.nodes(&self.words));
+            nodes.extend(found);
         }
         let addresses = self.addresses_of(nodes)?;
         Ok(Desired::Service(service(&Inputs {

@@ -67,18 +67,17 @@ impl Slice {
     }
 
     /// The nodes that its endpoints are on.
-    pub(crate) fn nodes<'a>(&'a self, words: &'a Words) -> impl Iterator<Item = &'a Arc<str>> {
+    pub(crate) fn nodes<'a>(&'a self, words: &'a Words) -> impl Iterator<Item = Arc<str>> {
         self.endpoints
             .iter()
-            .filter_map(|endpoint| endpoint.node(words))
+            .filter_map(|endpoint| endpoint.meta.to_shared(&words.node_name))
     }
 }
 
 impl Packed {
     /// The node that it is on: one of its pairs, so that it is held once.
-    pub(super) fn node(&self, words: &Words) -> Option<&Arc<str>> {
-        let mut pairs = self.meta.iter();
-        pairs.find_map(|(key, value)| (*key == words.node_name).then_some(value))
+    pub(super) fn node(&self, words: &Words) -> Option<&str> {
+        self.meta.get(&words.node_name)
     }
 }
 
@@ -163,7 +162,7 @@ fn meta(endpoint: &Endpoint, strings: &mut Strings, words: &Words) -> Meta {
     match name {
         Some(name) => {
             let form = strings.forms.form(common, &words.ref_name);
-            form.fill(Arc::clone(name))
+            form.fill(name)
         }
         None => strings.share_meta(common),
     }

@@ -230,7 +230,7 @@ fn a_service_carries_key_age_tag_and_meta() {
     let meta: Vec<_> = service
         .meta
         .iter()
-        .map(|(key, value)| (key.as_ref(), value.as_ref()))
+        .map(|(key, value)| (key.as_ref(), value))
         .collect();
     assert_eq!(meta, expected);
 }

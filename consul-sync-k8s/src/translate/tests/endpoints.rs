@@ -27,7 +27,7 @@ fn an_endpoint_carries_what_it_stands_for_and_a_check() {
     let meta: Vec<_> = instance
         .meta
         .iter()
-        .map(|(key, value)| (key.as_ref(), value.as_ref()))
+        .map(|(key, value)| (key.as_ref(), value))
         .collect();
     let expected = [
         ("external-k8s-node-name", "n1"),
