@@ -76,7 +76,7 @@ pub(crate) enum Fit {
 pub(crate) struct Mark(Option<u64>);
 
 /// One record of a read: ID and version.
-pub(crate) type Seen<'a> = (&'a RecordId, Version);
+pub(crate) type Seen = (RecordId, Version);
 
 // === impl Journal ===
 
@@ -130,7 +130,7 @@ impl Journal {
     }
 
     /// A read showed the whole slot; what the engine was given must not be taken back by an older one.
-    pub(crate) fn read(&self, slot: &Slot, records: &[Seen<'_>], index: u64) {
+    pub(crate) fn read(&self, slot: &Slot, records: &[Seen], index: u64) {
         let mut all = self.lock();
         let expected = all.entry(slot.clone()).or_default();
         expected.records = records
@@ -150,7 +150,7 @@ impl Journal {
     pub(crate) fn fit(
         &self,
         slot: &Slot,
-        seen: &[Seen<'_>],
+        seen: &[Seen],
         services_index: u64,
         checks_index: u64,
     ) -> Fit {
@@ -175,7 +175,7 @@ impl Journal {
 
     /// How a consistent read of the slot alone stands to what was written, when it began after `mark` was taken:
     /// current, too, when nothing was written to the slot since, nor was under way.
-    pub(crate) fn fit_since(&self, slot: &Slot, mark: &Mark, seen: &[Seen<'_>], index: u64) -> Fit {
+    pub(crate) fn fit_since(&self, slot: &Slot, mark: &Mark, seen: &[Seen], index: u64) -> Fit {
         let is_untouched =
             |expected: &Expected| expected.in_flight == 0 && Some(expected.touched) == mark.0;
         let mut all = self.lock();
@@ -226,22 +226,26 @@ impl Expected {
         self.in_flight == 0 && self.records.is_empty() && self.whole_at == 0
     }
 
-    fn is_older(&self, seen: &[Seen<'_>], services_index: u64, checks_index: u64) -> bool {
-        let of = |id: &RecordId| seen.iter().find(|(other, _)| *other == id).map(|(_, v)| *v);
+    fn is_older(&self, seen: &[Seen], services_index: u64, checks_index: u64) -> bool {
+        let of = |id: &RecordId| {
+            seen.iter()
+                .find(|(other, _)| *other == *id)
+                .map(|(_, v)| *v)
+        };
         let is_before = |(id, sign): &(RecordId, Sign)| match (sign, of(id)) {
             (Sign::Written { version, dropped }, Some(shown)) => {
-                let is_check_before = match (version.check, shown.check) {
+                let is_check_before = match (version.check(), shown.check()) {
                     (Some(wanted), Some(shown)) => shown < wanted,
                     (Some(wanted), None) => checks_index < wanted.get(),
                     (None, Some(shown)) => shown.get() <= *dropped,
                     (None, None) => false,
                 };
-                shown.service < version.service || is_check_before
+                shown.service() < version.service() || is_check_before
             }
-            (Sign::Deleted(version), Some(shown)) => shown.service <= version.service,
+            (Sign::Deleted(version), Some(shown)) => shown.service() <= version.service(),
             // Also of what is deleted by now: a read without it may be from before it was written.
             (Sign::Written { version, .. } | Sign::Deleted(version), None) => {
-                services_index < version.service
+                services_index < version.service()
             }
         };
         if self.records.iter().any(is_before) {
@@ -249,7 +253,7 @@ impl Expected {
         }
         let is_mentioned = |id: &RecordId| self.records.iter().any(|(known, _)| known == id);
         seen.iter()
-            .any(|(id, version)| version.service <= self.whole_at && !is_mentioned(id))
+            .any(|(id, version)| version.service() <= self.whole_at && !is_mentioned(id))
     }
 }
 

@@ -10,10 +10,13 @@ mod known;
 mod pairs;
 mod ports;
 mod read;
+mod version;
 
-use std::{borrow::Cow, num::NonZeroU64, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
-use consul_sync_core::{Address, Meta, Owner, Record, RecordId, Slot, Standing};
+use consul_sync_core::{
+    Address, Meta, Owner, Packed, Record, RecordId, ServiceName, Slot, Standing,
+};
 
 pub(crate) use self::{
     check::check_id,
@@ -24,6 +27,7 @@ pub(crate) use self::{
 pub use self::{
     check::{Checks, RegisteredCheck},
     ports::Ports,
+    version::Version,
 };
 
 /// The meta key that carries the owner on every instance. Consul reserves keys that begin with `consul-`
@@ -41,24 +45,23 @@ pub(crate) const MARKS: &str = "external-sync-";
 /// One instance of a service, with its check.
 ///
 /// Node and datacenter are the sink's and stand nowhere in it. What the instances of a service have in common is
-/// shared between them, so that one costs some hundred bytes beside its own text.
+/// shared between them, so that one costs some 60 bytes beside its own text.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    pub(crate) id: RecordId,
     pub(crate) common: Arc<Common>,
-    /// Absent where Consul holds none; never absent in what is written.
-    pub(crate) address: Option<Address>,
-    /// Pairs of its own, on top of the common ones.
-    pub(crate) own: Meta,
+    /// Its address, absent where Consul holds none and never in what is written; its pairs, on top of the common ones;
+    /// and its port.
+    pub(crate) own: Packed,
     pub(crate) check: Option<Arc<RegisteredCheck>>,
     pub(crate) extra: Option<Box<Extra>>,
-    pub(crate) port: u16,
+    /// What its ID ends with, behind its name; nothing where [`Extra::id`] is the ID.
+    pub(crate) hash: [u8; 6],
 }
 
 /// What the instances of a service have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Common {
-    pub(crate) name: Arc<str>,
+    pub(crate) name: ServiceName,
     pub(crate) namespace: Option<Arc<str>>,
     pub(crate) tags: Arc<[Arc<str>]>,
     pub(crate) weight: u32,
@@ -70,6 +73,8 @@ pub(crate) struct Common {
 /// What few instances have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extra {
+    /// Its ID, where that is none that a source's instance can have: other text than its name and a hash.
+    pub(crate) id: Option<RecordId>,
     /// The list of named ports, by name, where lists are written; see [`Ports`](crate::Ports).
     pub(crate) ports: Vec<NamedPort>,
     /// Fields of the service or its check that a source cannot ask for, for people.
@@ -86,21 +91,12 @@ pub(crate) struct NamedPort {
     pub(crate) is_default: bool,
 }
 
-/// What a conditional write compares: Consul's `ModifyIndex` of the instance and of its check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Version {
-    /// `ModifyIndex` of the service.
-    pub service: u64,
-    /// `ModifyIndex` of the check, where there is one.
-    pub check: Option<NonZeroU64>,
-}
-
 // === impl Registration ===
 
 impl Registration {
     /// The service's name, spelled as Consul holds it.
     pub fn name(&self) -> &str {
-        &self.common.name
+        self.common.name.as_str()
     }
 
     /// The Consul namespace, where namespaces are used.
@@ -109,13 +105,13 @@ impl Registration {
     }
 
     /// The address.
-    pub fn address(&self) -> Option<&Address> {
-        self.address.as_ref()
+    pub fn address(&self) -> Option<Address> {
+        self.own.address()
     }
 
     /// The port; 0 for none.
     pub fn port(&self) -> u16 {
-        self.port
+        self.own.number()
     }
 
     /// The tags, in order.
@@ -138,12 +134,16 @@ impl Registration {
         if key == OWNER_META {
             return self.owner();
         }
-        self.own.get(key).or_else(|| self.common.meta.get(key))
+        self.own
+            .meta()
+            .get(key)
+            .or_else(|| self.common.meta.get(key))
     }
 
     /// The pairs in the order of their keys, without the owner's.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Arc<str>, &str)> {
-        pairs::merged(&self.common.meta, &self.own).filter(|(key, _)| key.as_ref() != OWNER_META)
+        pairs::merged(&self.common.meta, self.own.meta())
+            .filter(|(key, _)| key.as_ref() != OWNER_META)
     }
 
     /// Whose it is. What a newer version has marked may mean what this one cannot read: it is taken over where it is
@@ -162,7 +162,7 @@ impl Registration {
             let mut keys = meta.iter().map(|(key, _)| key);
             keys.any(|key| key.starts_with(MARKS) && key.as_ref() != OWNER_META)
         };
-        keys(&self.common.meta) || keys(&self.own)
+        keys(&self.common.meta) || keys(self.own.meta())
     }
 
     /// Its slot: the folded name, in its namespace where namespaces are used.
@@ -185,9 +185,10 @@ impl Registration {
 
 impl PartialEq for Registration {
     fn eq(&self, other: &Self) -> bool {
-        self.id == other.id
-            && self.port == other.port
-            && self.address == other.address
+        // The name, which is the rest of the ID, is compared with what is common.
+        self.hash == other.hash
+            && self.port() == other.port()
+            && self.address() == other.address()
             && self.check == other.check
             && self.extra == other.extra
             && (Arc::ptr_eq(&self.common, &other.common) || self.common.is_alike(&other.common))
@@ -213,8 +214,9 @@ impl Common {
 impl Record for Registration {
     type Version = Version;
 
-    fn id(&self) -> &RecordId {
-        &self.id
+    fn id(&self) -> RecordId {
+        let other = self.extra.as_ref().and_then(|extra| extra.id.clone());
+        other.unwrap_or_else(|| RecordId::hashed(&self.common.name, self.hash))
     }
 
     fn is_live(&self) -> bool {
@@ -232,10 +234,10 @@ impl Record for Registration {
             add("namespace", namespace.to_owned());
         }
         add("name", self.name().to_owned());
-        if let Some(address) = &self.address {
+        if let Some(address) = self.address() {
             add("address", address.to_string());
         }
-        add("port", self.port.to_string());
+        add("port", self.port().to_string());
         if !self.named_ports().is_empty() {
             let ports = self.named_ports().iter();
             let ports: Vec<String> = ports.map(|p| format!("{}={}", p.name, p.number)).collect();
@@ -244,7 +246,7 @@ impl Record for Registration {
         add("tags", self.tags().join(", "));
         add("weight", self.common.weight.to_string());
         if let Some(check) = &self.check {
-            add("check.id", check.id(&self.id));
+            add("check.id", check.id(&self.id()));
             add("check.name", check.name.to_string());
             add("check.type", check.kind.to_string());
             add("check.status", check.status.to_string());
@@ -255,7 +257,7 @@ impl Record for Registration {
                 add(name, value.clone());
             }
             for scope in &extra.scopes {
-                add("extra check", format!("{scope}/{}", self.id));
+                add("extra check", format!("{scope}/{}", self.id()));
             }
         }
         let meta = self.pairs().map(|(key, value)| {

@@ -310,7 +310,7 @@ impl<L: Layout> Engine<L> {
                 match held.standing {
                     Standing::Foreign => {}
                     Standing::Orphan if !unowned => {
-                        plan.orphans.push((slot.clone(), held.record.id().clone()));
+                        plan.orphans.push((slot.clone(), held.record.id()));
                     }
                     Standing::Orphan | Standing::Ours => {
                         plan.ops

@@ -14,7 +14,7 @@ pub trait Record: Eq + fmt::Debug + Send + Sync + 'static {
     type Version: Clone + Eq + fmt::Debug + Send + Sync + 'static;
 
     /// Identity within the slot.
-    fn id(&self) -> &RecordId;
+    fn id(&self) -> RecordId;
 
     /// Whether the record makes its service available (a critical check does not).
     fn is_live(&self) -> bool;

@@ -82,7 +82,7 @@ impl<R: Record> Deletion<R> {
 
 impl<R: Record> Op<R> {
     /// The record's id.
-    pub fn id(&self) -> &RecordId {
+    pub fn id(&self) -> RecordId {
         self.record().id()
     }
 

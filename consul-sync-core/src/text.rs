@@ -13,6 +13,20 @@ pub struct InvalidText {
     problem: &'static str,
 }
 
+impl InvalidText {
+    /// Refuses what is empty or holds a control character.
+    pub(crate) fn check(what: &'static str, text: &str) -> Result<(), Self> {
+        let problem = if text.is_empty() {
+            "must not be empty"
+        } else if text.chars().any(char::is_control) {
+            "must not hold control characters"
+        } else {
+            return Ok(());
+        };
+        Err(Self { what, problem })
+    }
+}
+
 macro_rules! identity {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
@@ -26,12 +40,7 @@ macro_rules! identity {
             /// [`InvalidText`] names what was empty or unprintable.
             pub fn new(text: impl Into<Arc<str>>) -> Result<Self, InvalidText> {
                 let text = text.into();
-                if text.is_empty() {
-                    return Err(InvalidText { what: $what, problem: "must not be empty" });
-                }
-                if text.chars().any(char::is_control) {
-                    return Err(InvalidText { what: $what, problem: "must not hold control characters" });
-                }
+                InvalidText::check($what, &text)?;
                 Ok(Self(text))
             }
 
@@ -86,16 +95,6 @@ identity! {
     /// assert!(Slot::new("web").is_ok());
     /// ```
     Slot, "slot"
-}
-
-identity! {
-    /// Identity of one record within its slot: for Consul the service ID.
-    ///
-    /// ```
-    /// use consul_sync_core::RecordId;
-    /// assert!(RecordId::new("").is_err());
-    /// ```
-    RecordId, "record id"
 }
 
 identity! {

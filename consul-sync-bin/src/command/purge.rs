@@ -94,7 +94,7 @@ impl Options {
                 .await
                 .map_err(|error| format!("--only: {error}"))?;
             plan.ops
-                .retain(|op| selected.contains(&(op.slot.clone(), op.id().as_str().to_owned())));
+                .retain(|op| selected.contains(&(op.slot.clone(), op.id().to_string())));
         }
         Ok(plan)
     }

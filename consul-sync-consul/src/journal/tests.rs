@@ -11,18 +11,13 @@ fn id(text: &str) -> RecordId {
 }
 
 fn version(service: u64, check: Option<u64>) -> Version {
-    Version {
-        service,
-        check: check.and_then(std::num::NonZeroU64::new),
-    }
+    Version::new(service, check.and_then(std::num::NonZeroU64::new))
 }
 
 fn fit(journal: &Journal, seen: &[(&str, u64, Option<u64>)], services: u64, checks: u64) -> Fit {
-    let ids: Vec<RecordId> = seen.iter().map(|(text, ..)| id(text)).collect();
-    let seen: Vec<Seen<'_>> = ids
+    let seen: Vec<Seen> = seen
         .iter()
-        .zip(seen)
-        .map(|(id, (_, service, check))| (id, version(*service, *check)))
+        .map(|(text, service, check)| (id(text), version(*service, *check)))
         .collect();
     journal.fit(&slot(), &seen, services, checks)
 }
@@ -102,7 +97,7 @@ fn a_deleted_record_must_be_gone_or_newer() {
 
 #[test]
 fn fault_c02_a_read_that_began_after_the_last_write_is_current_whatever_it_shows() {
-    let restored = (&id("a"), version(20, None));
+    let restored = [(id("a"), version(20, None))];
     let deleted = || {
         let journal = Journal::default();
         journal.wrote(&slot(), &id("a"), Sign::Deleted(version(20, None)));
@@ -111,35 +106,29 @@ fn fault_c02_a_read_that_began_after_the_last_write_is_current_whatever_it_shows
     let journal = deleted();
     let mark = journal.mark(&slot());
     assert_eq!(
-        journal.fit_since(&slot(), &mark, &[restored], 30),
+        journal.fit_since(&slot(), &mark, &restored, 30),
         Fit::Current
     );
     // A write ended, began, or both since the read began.
     let journal = Journal::default();
     let mark = journal.mark(&slot());
     journal.wrote(&slot(), &id("a"), Sign::Deleted(version(20, None)));
-    assert_eq!(
-        journal.fit_since(&slot(), &mark, &[restored], 30),
-        Fit::Older
-    );
+    assert_eq!(journal.fit_since(&slot(), &mark, &restored, 30), Fit::Older);
     let journal = deleted();
     let mark = journal.mark(&slot());
     journal.begin([&slot()]);
     assert_eq!(
-        journal.fit_since(&slot(), &mark, &[restored], 30),
+        journal.fit_since(&slot(), &mark, &restored, 30),
         Fit::InFlight
     );
     journal.end([&slot()]);
-    assert_eq!(
-        journal.fit_since(&slot(), &mark, &[restored], 30),
-        Fit::Older
-    );
+    assert_eq!(journal.fit_since(&slot(), &mark, &restored, 30), Fit::Older);
     // A write was under way all the time.
     let journal = deleted();
     journal.begin([&slot()]);
     let mark = journal.mark(&slot());
     assert_eq!(
-        journal.fit_since(&slot(), &mark, &[restored], 30),
+        journal.fit_since(&slot(), &mark, &restored, 30),
         Fit::InFlight
     );
 }
@@ -174,7 +163,7 @@ fn after_a_read_of_the_whole_slot_nothing_older_is_shown() {
         (NONE, 31, Fit::Current),
     ] {
         let journal = Journal::default();
-        journal.read(&slot(), &[(&id("a"), version(20, None))], 30);
+        journal.read(&slot(), &[(id("a"), version(20, None))], 30);
         assert_eq!(fit(&journal, seen, services, 40), want, "{seen:?}");
     }
 }

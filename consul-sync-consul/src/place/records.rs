@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use consul_sync_core::{
-    Address, Check, Instance, Placed, Reason, Record, RecordId, Rejection, Service,
+    Address, Check, Instance, Packed, Placed, Reason, Record, Rejection, Service,
 };
 
 use super::{Placement, ids};
@@ -81,26 +81,24 @@ pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<
         }
         previous = Some(candidate);
         let name = candidate.service.name.as_str();
-        let id = if names.contains(&name) {
+        let hash = if names.contains(&name) {
             ids::with_port(name, &address, candidate.port)
         } else {
             names.push(name);
             ids::plain(name, &address)
         };
-        if let Some(id) = id {
-            let record = placement.known.share(candidate.registration(id, &parts));
-            parts.prefer(candidate.claim, &record);
-            placed.push((record, candidate));
-        }
+        let record = placement.known.share(candidate.registration(hash, &parts));
+        parts.prefer(candidate.claim, &record);
+        placed.push((record, candidate));
     }
     // Two addresses whose hashes begin alike share an ID (fault O06). The earlier claim holds it; within one claim
     // the address that comes first, as the order before was total.
     placed.sort_by(|(a, of), (b, than)| {
-        let by_hash = ids::hash(a.id()).cmp(ids::hash(b.id()));
+        let by_hash = a.hash.cmp(&b.hash);
         by_hash.then(of.claim.cmp(&than.claim))
     });
     placed.dedup_by(|(loser, of), (winner, holder)| {
-        let is_taken = ids::hash(loser.id()) == ids::hash(winner.id());
+        let is_taken = loser.hash == winner.hash;
         if is_taken {
             note(&mut refused, of, || {
                 let (id, key) = (winner.id(), &holder.service.key);
@@ -109,7 +107,7 @@ pub(super) fn records(placement: &Placement, claims: &[Arc<Service>]) -> Placed<
         }
         is_taken
     });
-    placed.sort_by(|(a, _), (b, _)| a.id().cmp(b.id()));
+    placed.sort_by_key(|(record, _)| record.id());
     Placed {
         records: placed.into_iter().map(|(record, _)| record).collect(),
         refused: refused
@@ -172,19 +170,21 @@ impl Candidate<'_> {
         })
     }
 
-    fn registration(&self, id: RecordId, parts: &Parts<'_>) -> Registration {
+    fn registration(&self, hash: ids::Hash, parts: &Parts<'_>) -> Registration {
         Registration {
-            id,
             common: Arc::clone(&parts.commons[self.claim]),
-            address: Some(self.instance.address.clone()),
-            own: self.instance.meta.clone(),
+            own: Packed::new(
+                Some(self.instance.address.clone()),
+                self.instance.meta.clone(),
+                self.port,
+            ),
             check: self
                 .instance
                 .check
                 .as_ref()
                 .and_then(|check| parts.check(check)),
             extra: parts.has_ports.then(|| self.ports()).flatten(),
-            port: self.port,
+            hash,
         }
     }
 }
@@ -207,7 +207,7 @@ impl<'a> Parts<'a> {
     fn new(placement: &'a Placement, claims: &[Arc<Service>]) -> Self {
         let common = |service: &Arc<Service>| {
             Arc::new(Common {
-                name: service.name.shared(),
+                name: service.name.clone(),
                 namespace: placement.namespace_of(service).map(Arc::clone),
                 tags: Arc::clone(&service.tags),
                 weight: service.weight.unwrap_or(1),

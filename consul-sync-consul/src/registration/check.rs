@@ -83,9 +83,5 @@ impl From<&Check> for RegisteredCheck {
 
 /// The ID of the check of an instance in a scope.
 pub(crate) fn check_id(scope: &str, service: &RecordId) -> String {
-    let mut id = String::with_capacity(scope.len() + 1 + service.as_str().len());
-    id.push_str(scope);
-    id.push('/');
-    id.push_str(service.as_str());
-    id
+    format!("{scope}/{service}")
 }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use consul_sync_core::RecordId;
+use consul_sync_core::{Record, RecordId};
 use hashbrown::HashTable;
 
 use super::{RegisteredCheck, Registration};
@@ -60,13 +60,12 @@ impl Known {
     /// are equal, so that it costs no more than itself while its check is not known.
     pub(crate) fn liken(&self, registration: &mut Registration) {
         let inner = self.lock();
-        let id = registration.id.clone();
+        let id = registration.id();
         for known in inner.living(&id) {
-            registration.id = known.id.clone();
             if registration.common.is_alike(&known.common) && registration.pairs().eq(known.pairs())
             {
                 registration.common = Arc::clone(&known.common);
-                registration.own = known.own.clone();
+                registration.own.set_meta(known.own.meta().clone());
                 return;
             }
         }
@@ -93,30 +92,34 @@ impl Known {
 }
 
 impl Inner {
-    fn living(&self, id: &RecordId) -> impl Iterator<Item = Arc<Registration>> {
+    fn living<'a>(
+        &self,
+        id: &'a RecordId,
+    ) -> impl Iterator<Item = Arc<Registration>> + use<'_, 'a> {
         let found = self.table.iter_hash(self.hasher.hash_one(id));
         found
             .filter_map(Weak::upgrade)
-            .filter(move |known| known.id == *id)
+            .filter(move |known| known.id() == *id)
     }
 
     fn find(&self, registration: &Registration) -> Option<Arc<Registration>> {
-        self.living(&registration.id)
+        self.living(&registration.id())
             .find(|known| **known == *registration)
     }
 
     fn note(&mut self, registration: Arc<Registration>) -> Arc<Registration> {
         let Self { table, hasher, .. } = self;
-        let hash = hasher.hash_one(&registration.id);
+        let hash = hasher.hash_one(registration.id());
         // The dead of the same ID make room, or one that changes often would leave a long row of them.
         let is_dead = |known: &Weak<Registration>| known.strong_count() == 0;
         while let Ok(dead) = table.find_entry(hash, is_dead) {
             dead.remove();
         }
         if table.len() >= self.sweep_at.max(FEW) {
-            // Each time their number may have doubled: a constant share of each insertion.
+            // A dead one holds its memory until then, so they may be an eighth of all: that costs an insertion a look at
+            // eight others.
             table.retain(|known| !is_dead(known));
-            self.sweep_at = table.len() * 2;
+            self.sweep_at = table.len() + table.len() / 8;
             table.shrink_to(self.sweep_at, rehash(hasher));
         }
         table.insert_unique(hash, Arc::downgrade(&registration), rehash(hasher));
@@ -128,20 +131,20 @@ impl Inner {
 fn rehash(hasher: &RandomState) -> impl Fn(&Weak<Registration>) -> u64 {
     |known| {
         let known = known.upgrade();
-        known.map_or(0, |known| hasher.hash_one(&known.id))
+        known.map_or(0, |known| hasher.hash_one(known.id()))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use consul_sync_core::Meta;
+    use consul_sync_core::{Meta, Packed, ServiceName};
 
     use super::*;
-    use crate::registration::Common;
+    use crate::registration::{Common, Extra};
 
     fn registration(id: &str, port: u16) -> Registration {
         let common = Common {
-            name: "web".into(),
+            name: ServiceName::new("web").unwrap(),
             namespace: None,
             tags: Arc::default(),
             weight: 1,
@@ -149,13 +152,14 @@ mod tests {
             owner: None,
         };
         Registration {
-            id: RecordId::new(id).unwrap(),
             common: Arc::new(common),
-            address: None,
-            own: Meta::default(),
+            own: Packed::new(None, Meta::default(), port),
             check: None,
-            extra: None,
-            port,
+            extra: Some(Box::new(Extra {
+                id: Some(RecordId::new(id).unwrap()),
+                ..Extra::default()
+            })),
+            hash: Default::default(),
         }
     }
 
@@ -166,7 +170,7 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &known.share(registration("a", 80))));
         let other = known.share(registration("a", 81));
         assert!(!Arc::ptr_eq(&first, &other));
-        assert_eq!(other.port, 81);
+        assert_eq!(other.port(), 81);
         assert!(Arc::ptr_eq(&first, &known.share(registration("a", 80))));
     }
 

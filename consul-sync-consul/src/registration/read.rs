@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, num::NonZeroU64, sync::Arc};
 
-use consul_sync_core::{Address, Meta, RecordId, Status};
+use consul_sync_core::{Address, Meta, Packed, RecordId, ServiceName, Status};
 
 use super::{Common, Extra, Interner, NamedPort, OWNER_META, RegisteredCheck, Registration};
 use crate::wire;
@@ -40,7 +40,11 @@ impl Registration {
         has_namespaces: bool,
         interner: &mut Interner,
     ) -> Option<Self> {
-        let id = RecordId::new(service.id.as_str()).ok()?;
+        let hash = RecordId::hash_in(&service.id, &service.name);
+        let id = match hash {
+            Some(_) => None,
+            None => Some(RecordId::new(service.id.as_str()).ok()?),
+        };
         let mut fields = Vec::new();
         let ports = named_ports(service, interner);
         // One endpoint shows the default of the list as the port, too, and another does not.
@@ -56,13 +60,14 @@ impl Registration {
         });
         fields.extend(extra_fields(service));
         let extra = Extra {
+            id,
             ports,
             fields,
             scopes: Vec::new(),
         };
         let (own, shared) = split(service, interner);
         let common = Common {
-            name: interner.text(&service.name),
+            name: ServiceName::new(interner.text(&service.name)).ok()?,
             namespace: has_namespaces.then(|| {
                 let namespace = service.namespace.as_str();
                 interner.text(if namespace.is_empty() {
@@ -80,13 +85,11 @@ impl Registration {
                 .map(|owner| interner.text(owner)),
         };
         Some(Self {
-            id,
             common: interner.common(common),
-            address: address(&service.address, interner),
-            own,
+            own: Packed::new(address(&service.address, interner), own, port),
             check: None,
             extra: (extra != Extra::default()).then(|| Box::new(extra)),
-            port,
+            hash: hash.unwrap_or_default(),
         })
     }
 

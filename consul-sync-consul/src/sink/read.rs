@@ -111,7 +111,7 @@ impl Inner {
                 version,
             })
             .collect();
-        records.sort_by(|a, b| a.record.id().cmp(b.record.id()));
+        records.sort_by_key(|held| held.record.id());
         records.dedup_by(|a, b| a.record.id() == b.record.id());
         Ok((Held { records }, index))
     }
@@ -233,7 +233,7 @@ impl Inner {
 }
 
 /// The records of a slot as a journal looks at them.
-pub(crate) fn seen(held: &Held<Registration>) -> Vec<Seen<'_>> {
+pub(crate) fn seen(held: &Held<Registration>) -> Vec<Seen> {
     let records = held.records.iter();
     records
         .map(|held| (held.record.id(), held.version))

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use consul_sync_core::Slot;
 
-use super::{Table, loose_key, slot_key};
+use super::{Table, entry::Place, loose_key, slot_key};
 use crate::{
     Error,
     answer::Answer,
@@ -28,14 +28,13 @@ pub(crate) struct ChecksRead {
 }
 
 type Key = (Box<str>, Box<str>);
-/// A check, and the number of the instance that takes it.
-type Taken = (u32, SeenCheck);
+/// A check, and the place of the instance that takes it.
+type Taken = (Place, SeenCheck);
 
 impl Table {
     /// Takes a read in. On an error nothing changed.
     pub(crate) fn read_checks(&mut self, answer: &Answer, index: u64) -> Result<ChecksRead, Error> {
-        self.reads = self.reads.wrapping_add(1);
-        let read = self.reads;
+        self.begin();
         let has_namespaces = self.has_namespaces;
         let mut is_agent = false;
 
@@ -54,20 +53,20 @@ impl Table {
                     entries.get_mut(at)
                 });
                 match entry {
-                    Some(entry) => entry.hear(read, scope, stamp.modify_index),
+                    Some(entry) => entry.hear(scope, stamp.modify_index),
                     None => has_loose = true,
                 }
             })
         })?;
-        let mut places = 0;
+        let mut is_news = has_loose;
         for entry in self.slots.values_mut().flatten() {
-            places += u32::from(entry.settle(read, places));
+            is_news |= entry.settle();
         }
 
         // The second look takes their checks.
         let mut taken: Vec<Taken> = Vec::new();
         let mut loose: HashMap<Key, Vec<SeenCheck>> = HashMap::new();
-        if has_loose || places > 0 {
+        if is_news {
             let slots = &self.slots;
             let interner = &mut self.interner;
             answer.parse(|reader| {
@@ -81,7 +80,7 @@ impl Table {
                         entries.get(at)
                     });
                     if let Some(entry) = entry {
-                        if let Some(place) = entry.place(read) {
+                        if let Some(place) = entry.place() {
                             taken
                                 .extend(SeenCheck::new(&check, interner).map(|seen| (place, seen)));
                         }
@@ -93,33 +92,25 @@ impl Table {
                 })
             })?;
         }
-        self.adopt_renamed(read, places, &mut loose, &mut taken);
+        self.adopt_renamed(&mut loose, &mut taken);
         self.loose = loose;
         self.checks_index = index;
-        Ok(self.take_checks(read, is_agent, taken))
+        Ok(self.take_checks(is_agent, taken))
     }
 
     /// A check keeps the name that its instance had when the check was written; when the instance was written
     /// again under another name, its check is found by the ID.
-    fn adopt_renamed(
-        &mut self,
-        read: u32,
-        mut places: u32,
-        loose: &mut HashMap<Key, Vec<SeenCheck>>,
-        taken: &mut Vec<Taken>,
-    ) {
+    fn adopt_renamed(&mut self, loose: &mut HashMap<Key, Vec<SeenCheck>>, taken: &mut Vec<Taken>) {
         if loose.is_empty() {
             return;
         }
         let ids: HashSet<&str> = loose.keys().map(|(_, id)| &**id).collect();
-        let mut homes: HashMap<Box<str>, u32> = HashMap::new();
+        let mut homes: HashMap<Box<str>, Place> = HashMap::new();
         for entry in self.slots.values_mut().flatten() {
-            if !ids.contains(entry.id()) || homes.contains_key(entry.id()) {
-                continue;
-            }
-            places += u32::from(entry.take_anyway(read, places));
-            if let Some(place) = entry.place(read) {
-                homes.insert(entry.id().into(), place);
+            let id = entry.id();
+            let id = id.text();
+            if ids.contains(&*id) && !homes.contains_key(&*id) {
+                homes.insert((*id).into(), entry.take_anyway());
             }
         }
         loose.retain(|(_, id), checks| {
@@ -131,7 +122,7 @@ impl Table {
         });
     }
 
-    fn take_checks(&mut self, read: u32, is_agent: bool, mut taken: Vec<Taken>) -> ChecksRead {
+    fn take_checks(&mut self, is_agent: bool, mut taken: Vec<Taken>) -> ChecksRead {
         let mut changes = ChecksRead {
             is_agent,
             ..ChecksRead::default()
@@ -139,7 +130,7 @@ impl Table {
         taken.sort_by_key(|(place, _)| *place);
         for (slot, entries) in &mut self.slots {
             for entry in entries {
-                let Some(place) = entry.place(read) else {
+                let Some(place) = entry.place() else {
                     continue;
                 };
                 let first = taken.partition_point(|(other, _)| *other < place);

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU64, sync::Arc};
 
-use consul_sync_core::Record;
+use consul_sync_core::{Record, RecordId};
 
 use crate::registration::{Registration, SeenCheck, Version};
 
@@ -11,38 +11,39 @@ use crate::registration::{Registration, SeenCheck, Version};
 pub(crate) struct Entry {
     pub(crate) record: Arc<Registration>,
     pub(crate) version: Version,
-    /// The read of the instances that mentioned it last.
-    pub(super) seen: u32,
-    /// What the reads of the checks mentioned last.
-    pub(super) heard: Heard,
+    pub(super) mark: Mark,
 }
 
-/// What a read of the checks mentions of one instance. It is kept beside the instance, so that a read in which
-/// everything is new holds no names of its own.
+/// What the read that is being taken in mentions of one instance. It is kept beside the instance, so that a read in
+/// which everything is new holds no names of its own.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Heard {
-    read: u32,
-    /// Where its checks stand among those that are taken, once that is settled.
-    place: u32,
-    count: u16,
+pub(super) struct Mark {
+    /// Whether a read of the instances mentions it.
+    pub(super) is_seen: bool,
+    /// How many checks of its a read of the checks mentions.
+    checks: u8,
+    /// Whether those are others than the ones that are known.
     differs: bool,
 }
+
+/// By what the checks that an instance takes are found until all were read: where its record lies, which no other
+/// instance has.
+pub(super) type Place = usize;
 
 // === impl Entry ===
 
 impl Entry {
-    pub(super) fn id(&self) -> &str {
-        self.record.id().as_str()
+    pub(super) fn id(&self) -> RecordId {
+        self.record.id()
     }
 
-    /// Counts a check that this read mentions, and notes whether it is the one that is known.
-    pub(super) fn hear(&mut self, read: u32, scope: &str, modify_index: u64) {
-        self.heard.begin(read);
-        self.heard.count = self.heard.count.saturating_add(1);
-        let is_known = match self.heard.count {
+    /// Counts a check that the read mentions, and notes whether it is the one that is known.
+    pub(super) fn hear(&mut self, scope: &str, modify_index: u64) {
+        self.mark.checks = self.mark.checks.saturating_add(1);
+        let is_known = match self.mark.checks {
             1 => {
                 let known = self.record.check.as_ref();
-                self.version.check == NonZeroU64::new(modify_index)
+                self.version.check() == NonZeroU64::new(modify_index)
                     && known.is_some_and(|check| *check.scope == *scope)
             }
             nth => self
@@ -51,33 +52,27 @@ impl Entry {
                 .nth(usize::from(nth) - 1)
                 .is_some_and(|known| **known == *scope),
         };
-        self.heard.differs |= !is_known;
+        self.mark.differs |= !is_known;
     }
 
     /// The read mentioned all its checks: whether they are others than those that are known, or fewer. Then they are
-    /// taken under this number.
-    pub(super) fn settle(&mut self, read: u32, place: u32) -> bool {
-        self.heard.begin(read);
-        self.heard.differs |= usize::from(self.heard.count) != self.record.scopes().count();
-        self.heard.place = place;
-        self.heard.differs
+    /// taken.
+    pub(super) fn settle(&mut self) -> bool {
+        self.mark.differs |= usize::from(self.mark.checks) != self.record.scopes().count();
+        self.mark.differs
     }
 
-    /// Takes its checks under this number whatever was heard, unless they are taken already.
-    pub(super) fn take_anyway(&mut self, read: u32, place: u32) -> bool {
-        if self.place(read).is_some() {
-            return false;
-        }
-        self.heard.begin(read);
-        self.heard.differs = true;
-        self.heard.place = place;
-        true
+    /// Takes its checks whatever was heard.
+    pub(super) fn take_anyway(&mut self) -> Place {
+        self.mark.differs = true;
+        Arc::as_ptr(&self.record) as Place
     }
 
-    /// The number under which this read takes its checks.
-    pub(super) fn place(&self, read: u32) -> Option<u32> {
-        let Heard { differs, place, .. } = self.heard;
-        (self.heard.read == read && differs).then_some(place)
+    /// The place of its checks, where the read takes them.
+    pub(super) fn place(&self) -> Option<Place> {
+        self.mark
+            .differs
+            .then_some(Arc::as_ptr(&self.record) as Place)
     }
 
     /// The same instance with these checks; `None` when they are those that it has.
@@ -86,23 +81,17 @@ impl Entry {
         checks: impl Iterator<Item = &'a SeenCheck> + Clone,
     ) -> Option<(Registration, Version)> {
         let (record, check) = (*self.record).clone().with_checks(checks);
-        let version = Version {
-            check,
-            ..self.version
-        };
+        let version = self.version.with_check(check);
         (version != self.version || record != *self.record).then_some((record, version))
     }
 }
 
-// === impl Heard ===
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Heard {
-    fn begin(&mut self, read: u32) {
-        if self.read != read {
-            *self = Self {
-                read,
-                ..Self::default()
-            };
-        }
+    #[test]
+    fn it_is_small() {
+        assert_eq!(size_of::<Entry>(), 24);
     }
 }

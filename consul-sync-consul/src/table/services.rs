@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use consul_sync_core::Slot;
+use consul_sync_core::{Record, Slot};
 
-use super::{Entry, Table, entry::Heard, loose_key, slot_key};
+use super::{Entry, Table, entry::Mark, loose_key, slot_key};
 use crate::{
     Error,
     answer::Answer,
@@ -19,8 +19,7 @@ impl Table {
         answer: &Answer,
         index: u64,
     ) -> Result<(Option<Node>, BTreeSet<Slot>), Error> {
-        self.reads = self.reads.wrapping_add(1);
-        let read = self.reads;
+        self.begin();
         let has_namespaces = self.has_namespaces;
 
         // The first look takes only IDs and versions, and finds what is new. A listing is all new.
@@ -37,8 +36,8 @@ impl Table {
                         entries.get_mut(at)
                     });
                     is_new.push(known.is_none_or(|entry| {
-                        entry.seen = read;
-                        entry.version.service != stamp.modify_index
+                        entry.mark.is_seen = true;
+                        entry.version.service() != stamp.modify_index
                     }));
                 })
             })?;
@@ -63,7 +62,7 @@ impl Table {
         let mut touched = BTreeSet::new();
         let mut gone: Vec<Entry> = Vec::new();
         self.slots.retain(|slot, entries| {
-            let is_kept = |entry: &Entry| entry.seen == read;
+            let is_kept = |entry: &Entry| entry.mark.is_seen;
             if !entries.iter().all(is_kept) {
                 let (kept, lost) = entries.drain(..).partition(is_kept);
                 *entries = kept;
@@ -73,7 +72,7 @@ impl Table {
             !entries.is_empty()
         });
         for fresh in fresh {
-            touched.insert(self.take_service(fresh, read, &gone));
+            touched.insert(self.take_service(fresh, &gone));
         }
         // Lists that grew by one instance after the other have twice the room that they need.
         for slot in &touched {
@@ -86,40 +85,36 @@ impl Table {
         Ok((node, touched))
     }
 
-    fn take_service(&mut self, fresh: Fresh, read: u32, gone: &[Entry]) -> Slot {
+    fn take_service(&mut self, fresh: Fresh, gone: &[Entry]) -> Slot {
         let Fresh {
             slot,
             record,
             version,
             namespace,
         } = fresh;
-        let id = record.id.as_str();
+        let id = record.id();
+        let id = &*id.text();
         let known = self
             .slots
             .get(&slot)
             .and_then(|entries| entries.get(Self::find(entries, id).ok()?))
             // An instance that got another name stands in another slot now and has its checks still.
-            .or_else(|| gone.iter().find(|entry| entry.id() == id));
-        let (record, check, heard) = if let Some(known) = known {
-            let (check, heard) = (known.version.check, known.heard);
-            (record.with_checks_of(&known.record), check, heard)
+            .or_else(|| gone.iter().find(|entry| entry.id().cmp_text(id).is_eq()));
+        let (record, check) = if let Some(known) = known {
+            let check = known.version.check();
+            (record.with_checks_of(&known.record), check)
         } else if self.loose.is_empty() {
-            (record, None, Heard::default())
+            (record, None)
         } else {
             let key = loose_key(&namespace, id);
             let checks = self.loose.remove(&key).unwrap_or_default();
-            let (record, check) = record.with_checks(checks.iter());
-            (record, check, Heard::default())
+            record.with_checks(checks.iter())
         };
         let entry = Entry {
             // A new one may have a check that the other read shows.
             record: self.known.find(record),
-            version: Version {
-                service: version,
-                check,
-            },
-            seen: read,
-            heard,
+            version: Version::new(version, check),
+            mark: Mark::default(),
         };
         self.keep(slot.clone(), entry);
         slot

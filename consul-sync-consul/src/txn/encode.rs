@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use consul_sync_core::{Cost, Op};
+use consul_sync_core::{Cost, Op, Record, RecordId};
 use serde::{
     Serialize, Serializer,
     ser::{SerializeMap, SerializeSeq},
@@ -139,7 +139,7 @@ struct ServiceOp<'a, T> {
 #[serde(rename_all = "PascalCase")]
 struct ServiceKey<'a> {
     #[serde(rename = "ID")]
-    id: &'a str,
+    id: Id,
     service: &'a str,
     modify_index: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,7 +152,7 @@ struct ServiceKey<'a> {
 #[serde(rename_all = "PascalCase")]
 struct ServiceBody<'a> {
     #[serde(rename = "ID")]
-    id: &'a str,
+    id: Id,
     service: &'a str,
     tags: &'a [Arc<str>],
     address: Text<'a>,
@@ -188,7 +188,7 @@ struct CheckKey<'a> {
     id: String,
     /// With it the right that is asked for is the service's, without it the node's.
     #[serde(rename = "ServiceID")]
-    service_id: &'a str,
+    service_id: Id,
     service_name: &'a str,
     modify_index: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -209,7 +209,7 @@ pub(super) struct CheckBody<'a> {
     #[serde(rename = "Type")]
     kind: &'a str,
     #[serde(rename = "ServiceID")]
-    service_id: &'a str,
+    service_id: Id,
     service_name: &'a str,
     modify_index: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -227,12 +227,12 @@ impl<'a> CheckBody<'a> {
     ) -> Self {
         Self {
             node: target.node,
-            id: check_id(&check.scope, &record.id),
+            id: check_id(&check.scope, &record.id()),
             name: &check.name,
             status: check.status.as_str(),
             output: &check.output,
             kind: &check.kind,
-            service_id: record.id.as_str(),
+            service_id: Id(record.id()),
             service_name: record.name(),
             modify_index,
             namespace: record.namespace(),
@@ -245,7 +245,7 @@ impl<'a> Encoded<'a> {
     fn wrapped(&self) -> Wrapped<'a> {
         let Target { node, partition } = *self.target;
         let key = |record: &'a Registration, modify_index| ServiceKey {
-            id: record.id.as_str(),
+            id: Id(record.id()),
             service: record.name(),
             modify_index,
             namespace: record.namespace(),
@@ -256,11 +256,11 @@ impl<'a> Encoded<'a> {
                 verb: "cas",
                 node,
                 service: ServiceBody {
-                    id: record.id.as_str(),
+                    id: Id(record.id()),
                     service: record.name(),
                     tags: record.tags(),
                     address: Text(record),
-                    port: record.port,
+                    port: record.port(),
                     meta: Pairs(record),
                     weights: Weights {
                         passing: record.common.weight,
@@ -288,8 +288,8 @@ impl<'a> Encoded<'a> {
                 },
                 check: CheckKey {
                     node,
-                    id: check_id(scope, &record.id),
-                    service_id: record.id.as_str(),
+                    id: check_id(scope, &record.id()),
+                    service_id: Id(record.id()),
                     service_name: record.name(),
                     modify_index: version.unwrap_or(0),
                     namespace: record.namespace(),
@@ -346,13 +346,22 @@ impl Serialize for Pairs<'_> {
     }
 }
 
+/// The ID of a registration.
+pub(super) struct Id(pub(super) RecordId);
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
 /// The address of a registration.
 pub(super) struct Text<'a>(pub(super) &'a Registration);
 
 impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0.address {
-            Some(address) => serializer.collect_str(address),
+        match self.0.address() {
+            Some(address) => serializer.collect_str(&address),
             None => serializer.serialize_str(""),
         }
     }

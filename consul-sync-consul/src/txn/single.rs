@@ -10,7 +10,7 @@ use consul_sync_core::{Action, HeldRecord, Op, Outcome, Reason, Record, Rejectio
 use serde::Serialize;
 
 use super::{
-    encode::{CheckBody, NodePairs, Pairs, Target, Text, Weights},
+    encode::{CheckBody, Id, NodePairs, Pairs, Target, Text, Weights},
     refusal::{Refusal, missing_namespace, missing_rule, rejection},
 };
 use crate::{
@@ -40,7 +40,7 @@ struct Body<'a> {
 #[serde(rename_all = "PascalCase")]
 struct Listed<'a> {
     #[serde(rename = "ID")]
-    id: &'a str,
+    id: Id,
     service: &'a str,
     tags: &'a [Arc<str>],
     address: Text<'a>,
@@ -164,7 +164,7 @@ fn body(sink: &Inner, record: &Registration) -> Result<Vec<u8>, Error> {
         skip_node_update: true,
         partition: target.partition,
         service: Listed {
-            id: record.id().as_str(),
+            id: Id(record.id()),
             service: record.name(),
             tags: record.tags(),
             address: Text(record),

@@ -34,7 +34,7 @@ pub(super) fn steps(op: &Op<Registration>) -> impl Iterator<Item = Step<'_>> {
         Action::Delete(deletion) => (deletion.record(), None, Some(deletion.expected())),
     };
     let record: &Registration = record;
-    let index = expected.map_or(0, |version| version.service);
+    let index = expected.map_or(0, Version::service);
     let service = if op.is_delete() {
         Step::DeleteService(record, index)
     } else {
@@ -45,7 +45,7 @@ pub(super) fn steps(op: &Op<Registration>) -> impl Iterator<Item = Step<'_>> {
     let version_of = move |scope: &str| {
         let version: &Version = expected?;
         known.filter(|known| *known.scope == *scope)?;
-        version.check.map(NonZeroU64::get)
+        version.check().map(NonZeroU64::get)
     };
     let gone = previous
         .into_iter()

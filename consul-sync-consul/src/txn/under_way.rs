@@ -32,13 +32,13 @@ impl<'a> UnderWay<'a> {
     /// A record was written. `highest`: the highest index that reads had shown when it was sent.
     pub(super) fn written(&self, op: &Op<Registration>, version: Version, highest: u64) {
         // A new record bears the newest index that there is.
-        let went_backwards = matches!(op.action, Action::Create(_)) && version.service < highest;
+        let went_backwards = matches!(op.action, Action::Create(_)) && version.service() < highest;
         let dropped = dropped_check(op);
         for journal in &self.journals {
             if went_backwards {
                 journal.raise_alarm();
             }
-            journal.wrote(&op.slot, op.id(), Sign::Written { version, dropped });
+            journal.wrote(&op.slot, &op.id(), Sign::Written { version, dropped });
         }
     }
 
@@ -48,7 +48,7 @@ impl<'a> UnderWay<'a> {
             return;
         };
         for journal in &self.journals {
-            journal.wrote(&op.slot, op.id(), Sign::Deleted(*deletion.expected()));
+            journal.wrote(&op.slot, &op.id(), Sign::Deleted(*deletion.expected()));
         }
     }
 }
@@ -66,7 +66,7 @@ fn dropped_check(op: &Op<Registration>) -> u64 {
     match &op.action {
         Action::Update {
             record, expected, ..
-        } if record.check.is_none() => expected.check.map_or(0, NonZeroU64::get),
+        } if record.check.is_none() => expected.check().map_or(0, NonZeroU64::get),
         _ => 0,
     }
 }

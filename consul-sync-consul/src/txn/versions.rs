@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use consul_sync_core::Op;
+use consul_sync_core::{Op, Record};
 
 use super::step::{Step, steps};
 use crate::{
@@ -39,13 +39,13 @@ pub(super) fn applied(ops: &[&Op<Registration>], results: &[TxnResult]) -> Vec<A
                     Step::Service(record, _) => {
                         let next = results.next_if(|result| {
                             let stamp = result.service.as_ref();
-                            stamp.is_some_and(|s| s.id.eq_ignore_ascii_case(record.id.as_str()))
+                            stamp.is_some_and(|s| s.id.eq_ignore_ascii_case(&record.id().text()))
                         });
                         service = next.and_then(|result| result.service.as_ref());
                         is_missing |= service.is_none();
                     }
                     Step::Check(record, wanted, _) => {
-                        let id = check_id(&wanted.scope, &record.id);
+                        let id = check_id(&wanted.scope, &record.id());
                         let next = results.next_if(|result| {
                             let stamp = result.check.as_ref();
                             stamp.is_some_and(|c| c.id.eq_ignore_ascii_case(&id))
@@ -57,10 +57,10 @@ pub(super) fn applied(ops: &[&Op<Registration>], results: &[TxnResult]) -> Vec<A
                 }
             }
             match service {
-                Some(service) if !is_missing => Applied::Written(Version {
-                    service: service.modify_index,
-                    check: check.and_then(|check| NonZeroU64::new(check.modify_index)),
-                }),
+                Some(service) if !is_missing => {
+                    let check = check.and_then(|check| NonZeroU64::new(check.modify_index));
+                    Applied::Written(Version::new(service.modify_index, check))
+                }
                 _ => Applied::Unreadable,
             }
         })

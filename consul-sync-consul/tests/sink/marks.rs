@@ -37,16 +37,22 @@ async fn fault_p14_what_a_newer_version_marked_is_taken_over_where_wanted_and_ne
         .unwrap();
 
     let ops = planned(&sink, &web).await;
-    let verbs: Vec<_> = ops.iter().map(|op| (op.verb(), op.id().as_str())).collect();
-    assert_eq!(verbs, [("adopt", wanted.id.as_str())]);
+    let verbs: Vec<_> = ops
+        .iter()
+        .map(|op| (op.verb(), op.id().to_string()))
+        .collect();
+    assert_eq!(verbs, [("adopt", wanted.id.clone())]);
     write(&sink, &web).await;
     let now = consul.instance(NODE, &wanted.id).unwrap();
     assert_eq!((now.meta, now.address), (wanted.meta, wanted.address));
     assert!(planned(&sink, &web).await.is_empty(), "and then it rests");
     // With nothing wanted at all, what is ours for certain goes and the rest stays.
     let ops = planned(&sink, &[]).await;
-    let verbs: Vec<_> = ops.iter().map(|op| (op.verb(), op.id().as_str())).collect();
-    assert_eq!(verbs, [("delete", wanted.id.as_str())]);
+    let verbs: Vec<_> = ops
+        .iter()
+        .map(|op| (op.verb(), op.id().to_string()))
+        .collect();
+    assert_eq!(verbs, [("delete", wanted.id)]);
 }
 
 /// A service whose two instances have one ID; see the tests beside the layout.

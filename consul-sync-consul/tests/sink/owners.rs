@@ -28,7 +28,7 @@ async fn fault_o03_of_two_clusters_with_one_id_the_first_holds_it_and_the_other_
     let both = [creates(&ours, &web), creates(&theirs, &web)];
     let id = both[0][0].id().to_string();
     assert_eq!(
-        both[1][0].id().as_str(),
+        both[1][0].id().text(),
         id,
         "the same object has the same ID in every cluster"
     );

@@ -119,7 +119,7 @@ impl<S: Source, K: Sink> Turn<S, K> {
                 let ops = batch.ops().iter();
                 let reported = ops.map(|op| Reported {
                     slot: op.slot.clone(),
-                    id: op.id().clone(),
+                    id: op.id(),
                     verb: op.verb(),
                 });
                 Answer((batch.id(), reported.collect(), answer))

@@ -67,7 +67,7 @@ impl<R: Record> Actual<R> {
         }
         self.counts.add(&held);
         let ids = held.records.iter().map(|held| held.record.id());
-        let known = ids.map(|id| self.is_known(slot, id)).collect();
+        let known = ids.map(|id| self.is_known(slot, &id)).collect();
         let old = if held.records.is_empty() {
             self.slots.remove(slot)
         } else {
@@ -119,10 +119,7 @@ impl<R: Record> Actual<R> {
     /// One record.
     pub(crate) fn get(&self, slot: &Slot, id: &RecordId) -> Option<&HeldRecord<R>> {
         let records = self.held(slot);
-        let at = records
-            .binary_search_by(|held| held.record.id().cmp(id))
-            .ok()?;
-        records.get(at)
+        records.get(find(records, id).ok()?)
     }
 
     /// These records, sorted by id, are wanted: whoever wants them is understood.
@@ -131,10 +128,8 @@ impl<R: Record> Actual<R> {
             return;
         };
         for (held, known) in entry.held.records.iter().zip(&mut entry.known) {
-            *known = *known
-                || wanted
-                    .binary_search_by(|want| want.id().cmp(held.record.id()))
-                    .is_ok();
+            let id = held.record.id();
+            *known = *known || wanted.binary_search_by(|want| want.id().cmp(&id)).is_ok();
         }
     }
 
@@ -143,8 +138,7 @@ impl<R: Record> Actual<R> {
         let Some(entry) = self.slots.get(slot) else {
             return false;
         };
-        let records = &entry.held.records;
-        let at = records.binary_search_by(|held| held.record.id().cmp(id));
+        let at = find(&entry.held.records, id);
         at.is_ok_and(|at| entry.known.get(at) == Some(&true))
     }
 
@@ -163,13 +157,17 @@ impl<R: Record> Actual<R> {
             standing: Standing::Ours,
         };
         self.counts.owned += 1;
-        match records.binary_search_by(|held| held.record.id().cmp(new.record.id())) {
+        match find(records, &new.record.id()) {
             Ok(at) => {
                 let old = std::mem::replace(&mut records[at], new);
                 *self.counts.of(old.standing) -= 1;
                 entry.known[at] = true;
             }
             Err(at) => {
+                if records.len() == records.capacity() {
+                    // Twice the room for each instance that is added would be twice the room for all of them.
+                    records.reserve_exact(1 + records.len() / 8);
+                }
                 records.insert(at, new);
                 entry.known.insert(at, true);
             }
@@ -182,7 +180,7 @@ impl<R: Record> Actual<R> {
             return;
         };
         let records = &mut entry.held.records;
-        if let Ok(at) = records.binary_search_by(|held| held.record.id().cmp(id)) {
+        if let Ok(at) = find(records, id) {
             let old = records.remove(at);
             entry.known.remove(at);
             *self.counts.of(old.standing) -= 1;
@@ -223,6 +221,11 @@ impl Counts {
             *self.of(record.standing) -= 1;
         }
     }
+}
+
+/// Where a record stands in its slot, or where it would.
+fn find<R: Record>(records: &[HeldRecord<R>], id: &RecordId) -> Result<usize, usize> {
+    records.binary_search_by(|held| held.record.id().cmp(id))
 }
 
 fn same<R: Record>(a: &Held<R>, b: &Held<R>) -> bool {

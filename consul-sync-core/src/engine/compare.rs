@@ -38,7 +38,7 @@ impl<L: Layout> Engine<L> {
             .surplus
             .retain(|held| !self.quarantine.holds(slot, &held.record, now));
         // What was refused before comes last: what follows a refusal in its slot is not done (I-L3).
-        let was_refused = |record: &L::Record| self.quarantine.knows(slot, record.id());
+        let was_refused = |record: &L::Record| self.quarantine.knows(slot, &record.id());
         difference
             .puts
             .sort_by_key(|op| was_refused(op.record().as_ref()));
@@ -71,7 +71,7 @@ impl<L: Layout> Engine<L> {
         surplus
             .iter()
             .filter(|held| {
-                self.actual.is_known(slot, held.record.id())
+                self.actual.is_known(slot, &held.record.id())
                     || !self.desired.may_be_of_rejected(held.record.origin())
             })
             .filter(|held| is_covered || !held.record.is_live())
@@ -87,7 +87,7 @@ impl<L: Layout> Engine<L> {
         let mut live = found
             .desired
             .iter()
-            .filter(|want| want.is_live() && blocked.binary_search(want.id()).is_err())
+            .filter(|want| want.is_live() && blocked.binary_search(&want.id()).is_err())
             .peekable();
         if live.peek().is_none() {
             return true;
@@ -95,7 +95,7 @@ impl<L: Layout> Engine<L> {
         live.any(|want| {
             let is_held = self
                 .actual
-                .get(slot, want.id())
+                .get(slot, &want.id())
                 .is_some_and(|held| held.standing == Standing::Ours && held.record.is_live());
             is_held || found.difference.puts.iter().any(|op| op.id() == want.id())
         })

@@ -53,7 +53,7 @@ pub(crate) fn difference<R: Record>(
     };
     let is_barred = |want: &&Arc<R>| want.needs().is_some_and(|needed| is_foreign(held, needed));
     let barred = desired.iter().filter(is_barred);
-    out.blocked.extend(barred.map(|want| want.id().clone()));
+    out.blocked.extend(barred.map(|want| want.id()));
     let wants = desired.iter().filter(|want| !is_barred(want));
     let (mut wants, mut haves) = (wants.peekable(), held.iter().peekable());
     loop {
@@ -64,7 +64,7 @@ pub(crate) fn difference<R: Record>(
             }
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(want), Some(have)) => want.id().cmp(have.record.id()),
+            (Some(want), Some(have)) => want.id().cmp(&have.record.id()),
         };
         out.comparisons += 1;
         match order {
@@ -107,7 +107,7 @@ impl<R: Record> Difference<R> {
             (Standing::Ours, _) | (Standing::Orphan, Orphans::Delete) => {
                 self.surplus.push(have.clone());
             }
-            (Standing::Orphan, Orphans::Report) => self.orphans.push(have.record.id().clone()),
+            (Standing::Orphan, Orphans::Report) => self.orphans.push(have.record.id()),
             (Standing::Foreign, _) => {}
         }
     }
@@ -115,7 +115,7 @@ impl<R: Record> Difference<R> {
     fn both(&mut self, slot: &Slot, want: &Arc<R>, have: &HeldRecord<R>) {
         let adopts = match have.standing {
             Standing::Foreign => {
-                self.blocked.push(want.id().clone());
+                self.blocked.push(want.id());
                 return;
             }
             Standing::Orphan => true,

@@ -34,7 +34,7 @@ impl<R: Record> Quarantine<R> {
     /// The sink refused this content.
     pub(crate) fn add(&mut self, slot: &Slot, record: Arc<R>, now: Duration) {
         let slot_refusals = self.slots.entry(slot.clone()).or_default();
-        let failures = match slot_refusals.get(record.id()) {
+        let failures = match slot_refusals.get(&record.id()) {
             Some(known) if known.record == record => known.failures.saturating_add(1),
             Some(_) => 1,
             None => {
@@ -44,7 +44,7 @@ impl<R: Record> Quarantine<R> {
         };
         let until = now.saturating_add(self.settings.pause(failures));
         self.alarm.set(until, slot);
-        let id = record.id().clone();
+        let id = record.id();
         slot_refusals.insert(
             id,
             Refusal {
@@ -59,7 +59,7 @@ impl<R: Record> Quarantine<R> {
     pub(crate) fn holds(&self, slot: &Slot, record: &Arc<R>, now: Duration) -> bool {
         self.slots
             .get(slot)
-            .and_then(|refusals| refusals.get(record.id()))
+            .and_then(|refusals| refusals.get(&record.id()))
             .is_some_and(|refusal| now < refusal.until && refusal.record == *record)
     }
 

@@ -126,7 +126,7 @@ impl<L: Layout> Engine<L> {
         match outcome {
             // Nothing else writes to the table of a slot that is busy: it shows what the operation was computed from.
             Outcome::Written(version) => {
-                self.quarantine.clear(&op.slot, op.id());
+                self.quarantine.clear(&op.slot, &op.id());
                 self.actual.put(&op.slot, Arc::clone(op.record()), version);
                 if op.makes_owned() {
                     *self.matched.entry(op.slot.clone()).or_default() += 1;
@@ -134,8 +134,8 @@ impl<L: Layout> Engine<L> {
                 }
             }
             Outcome::Deleted => {
-                self.quarantine.clear(&op.slot, op.id());
-                self.actual.take(&op.slot, op.id());
+                self.quarantine.clear(&op.slot, &op.id());
+                self.actual.take(&op.slot, &op.id());
             }
             Outcome::Stale | Outcome::Unknown => self.doubt(&op.slot),
             Outcome::Skipped => self.touch(&op.slot, None),
@@ -153,7 +153,7 @@ impl<L: Layout> Engine<L> {
         rejection: Rejection,
         now: Duration,
     ) {
-        let id: RecordId = op.id().clone();
+        let id: RecordId = op.id();
         self.quarantine.add(slot, Arc::clone(op.record()), now);
         let notice = Notice::Quarantined(slot.clone(), id, rejection);
         self.notices.push(notice);

@@ -46,8 +46,8 @@ impl MemoryRecord {
 impl Record for MemoryRecord {
     type Version = u64;
 
-    fn id(&self) -> &RecordId {
-        &self.id
+    fn id(&self) -> RecordId {
+        self.id.clone()
     }
 
     fn is_live(&self) -> bool {
@@ -129,10 +129,10 @@ impl Layout for MemoryLayout {
         for service in claims {
             for instance in &service.instances {
                 let record = Arc::new(MemoryRecord::new(service, instance));
-                match records.get(record.id()) {
+                match records.get(&record.id()) {
                     None => {
                         let claim = (service.key.clone(), Arc::clone(&record));
-                        records.insert(record.id().clone(), claim);
+                        records.insert(record.id(), claim);
                     }
                     Some((winner, _)) if *winner == service.key => {}
                     Some((winner, _)) => {

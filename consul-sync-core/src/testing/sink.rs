@@ -86,7 +86,7 @@ impl MemorySink {
         let mut state = self.lock();
         let Ok(slot) = Slot::new(slot) else { return };
         if let Some(records) = state.contents.get_mut(&slot) {
-            records.remove(id);
+            records.retain(|known, _| known.cmp_text(id).is_ne());
         }
         state.show(&slot);
     }
@@ -151,7 +151,7 @@ impl State {
             standing,
         };
         let records = self.contents.entry(slot.clone()).or_default();
-        records.insert(held.record.id().clone(), held);
+        records.insert(held.record.id(), held);
         version
     }
 
@@ -173,7 +173,7 @@ impl State {
 
     fn apply(&mut self, op: &Op<MemoryRecord>) -> Outcome<u64> {
         let records = self.contents.get(&op.slot);
-        let held = records.and_then(|records| records.get(op.id()));
+        let held = records.and_then(|records| records.get(&op.id()));
         let is_foreign = held.is_some_and(|held| held.standing == Standing::Foreign);
         let version = held.map(|held| held.version);
         let expected = match &op.action {
@@ -187,13 +187,13 @@ impl State {
         if version != expected || is_foreign {
             return Outcome::Stale;
         }
-        if self.refused.iter().any(|id| id == op.id().as_str()) {
+        if self.refused.iter().any(|id| *id == op.id().text()) {
             return Outcome::Refused(Rejection::new(Reason::Refused, "refused by the test"));
         }
         if op.is_delete() {
             self.deletes += 1;
             if let Some(records) = self.contents.get_mut(&op.slot) {
-                records.remove(op.id());
+                records.remove(&op.id());
             }
             Outcome::Deleted
         } else {

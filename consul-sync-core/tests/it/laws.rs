@@ -252,7 +252,7 @@ proptest! {
             let healthy = poisoned.iter().filter(|is_poisoned| !**is_poisoned).count();
             let mut rounds = 0;
             while sink.contents().values().flat_map(|held| &held.records)
-                .filter(|held| held.record.id().as_str() == "10.0.0.1").count() < healthy
+                .filter(|held| held.record.id().text() == "10.0.0.1").count() < healthy
             {
                 rounds += 1;
                 assert!(rounds < 100, "the others are never served");

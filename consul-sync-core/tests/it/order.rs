@@ -74,7 +74,7 @@ impl Layout for Narrow {
     }
 
     fn cost(&self, op: &Op<MemoryRecord>) -> Cost {
-        let bytes = if op.id().as_str().ends_with('9') {
+        let bytes = if op.id().text().ends_with('9') {
             100
         } else {
             10

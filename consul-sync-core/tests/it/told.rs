@@ -87,12 +87,8 @@ impl Told {
         let mut slots: BTreeMap<Slot, BTreeMap<_, (u64, bool)>> = BTreeMap::new();
         for (slot, held) in sink.contents() {
             let records = held.records.into_iter();
-            let records = records.map(|held| {
-                (
-                    held.record.id().clone(),
-                    (held.version, held.record.is_live()),
-                )
-            });
+            let records =
+                records.map(|held| (held.record.id(), (held.version, held.record.is_live())));
             slots.insert(slot, records.collect());
         }
         for op in ops {
@@ -102,14 +98,14 @@ impl Told {
             };
             let before = live(records);
             let Action::Delete(deletion) = &op.action else {
-                records.insert(op.id().clone(), (u64::MAX, op.record().is_live()));
+                records.insert(op.id(), (u64::MAX, op.record().is_live()));
                 continue;
             };
             if records
-                .get(op.id())
+                .get(&op.id())
                 .is_some_and(|(version, _)| version == deletion.expected())
             {
-                records.remove(op.id());
+                records.remove(&op.id());
             }
             let is_emptied = before > 0 && live(records) == 0;
             assert!(

@@ -40,7 +40,7 @@ impl Catalog {
 
     /// Somebody else writes, in whoever's name.
     pub(crate) fn plant(&mut self, slot: &Slot, record: Arc<MemoryRecord>, standing: Standing) {
-        let place = (slot.clone(), record.id().clone());
+        let place = (slot.clone(), record.id());
         let version = self.set(slot, record, standing);
         if standing == Standing::Foreign {
             self.theirs.insert(place, version);
@@ -70,7 +70,7 @@ impl Catalog {
         self.all()
             .filter(|(_, held)| held.standing == Standing::Ours)
             .map(|(slot, held)| {
-                let place = (slot.clone(), held.record.id().clone());
+                let place = (slot.clone(), held.record.id());
                 (place, Arc::clone(&held.record))
             })
             .collect()
@@ -87,7 +87,7 @@ impl Catalog {
 
     /// One conditional write of ours.
     pub(crate) fn apply(&mut self, op: &Op<MemoryRecord>) -> Outcome<u64> {
-        let version = self.get(&op.slot, op.id()).map(|held| held.version);
+        let version = self.get(&op.slot, &op.id()).map(|held| held.version);
         if op.is_delete() && version.is_none() {
             return Outcome::Deleted;
         }
@@ -96,9 +96,9 @@ impl Catalog {
         }
         self.writes += 1;
         if op.is_delete() {
-            let place = (op.slot.clone(), op.id().clone());
+            let place = (op.slot.clone(), op.id());
             *self.deletes.entry(place).or_default() += 1;
-            self.remove(&op.slot, op.id());
+            self.remove(&op.slot, &op.id());
             Outcome::Deleted
         } else {
             Outcome::Written(self.set(&op.slot, Arc::clone(op.record()), Standing::Ours))
@@ -113,7 +113,7 @@ impl Catalog {
             standing,
         };
         let records = self.slots.entry(slot.clone()).or_default();
-        records.insert(held.record.id().clone(), held);
+        records.insert(held.record.id(), held);
         self.journal.push((slot.clone(), self.held(slot)));
         self.version
     }

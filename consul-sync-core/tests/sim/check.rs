@@ -57,7 +57,7 @@ impl State {
         self.oracle.hands_out();
         let mut is_deleting = false;
         for op in ops {
-            let place = (op.slot.clone(), op.id().clone());
+            let place = (op.slot.clone(), op.id());
             let name = name(op);
             if op.is_delete() {
                 is_deleting = true;
@@ -68,7 +68,7 @@ impl State {
                 if deleting.contains(&op.slot) {
                     self.oracle.broke("rule 5: delete before put", &name);
                 }
-                let is_told = |wanted: &Wanted| wanted.get(op.id()) == Some(op.record());
+                let is_told = |wanted: &Wanted| wanted.get(&op.id()) == Some(op.record());
                 if !self.oracle.views(&op.slot).flatten().any(is_told) {
                     self.oracle.broke(
                         "I-S2: written, and not what this process was told last",
@@ -82,10 +82,10 @@ impl State {
             let shown = self.oracle.shown.get(&op.slot).into_iter().flatten();
             let mut others = shown.filter(|(id, (_, is_live))| {
                 let place = (op.slot.clone(), (*id).clone());
-                *id != op.id() && *is_live && !self.oracle.vanishing.contains(&place)
+                **id != op.id() && *is_live && !self.oracle.vanishing.contains(&place)
             });
             if others.next().is_some() {
-                let place = (op.slot.clone(), op.id().clone());
+                let place = (op.slot.clone(), op.id());
                 handed.covered.insert(place);
             }
         }
@@ -111,7 +111,7 @@ impl State {
         if !oracle.sink.holds() {
             oracle.broke("I-S4: delete while the sink was not complete", name);
         }
-        let is_wanted = |wanted: Option<&Wanted>| wanted.is_some_and(|w| w.contains_key(op.id()));
+        let is_wanted = |wanted: Option<&Wanted>| wanted.is_some_and(|w| w.contains_key(&op.id()));
         if oracle.views(&op.slot).all(is_wanted) {
             oracle.broke("rule 1: delete of what is wanted", name);
         }
@@ -129,7 +129,7 @@ impl State {
 
     /// One operation is about to be applied.
     pub(crate) fn check_op(&mut self, op: &Op<MemoryRecord>, handed: &Handed) {
-        let Some(held) = self.catalog.get(&op.slot, op.id()) else {
+        let Some(held) = self.catalog.get(&op.slot, &op.id()) else {
             return;
         };
         if expected(op) != Some(held.version) {
@@ -149,8 +149,8 @@ impl State {
                 .broke("I-S1: delete of a record that is not ours", &name);
         }
         let records = self.catalog.slots.get(&op.slot).into_iter().flatten();
-        let mut others = records.filter(|(id, held)| *id != op.id() && held.record.is_live());
-        let place = (op.slot.clone(), op.id().clone());
+        let mut others = records.filter(|(id, held)| **id != op.id() && held.record.is_live());
+        let place = (op.slot.clone(), op.id());
         if is_live
             && others.next().is_none()
             && handed.wants_live.contains(&op.slot)

@@ -226,7 +226,7 @@ impl Story {
         let orphans = all.filter(|(_, held)| held.standing == Standing::Orphan);
         let orphans = orphans.filter(|_| state.deletes_orphans);
         let orphans: Vec<_> = orphans
-            .map(|(slot, held)| (slot.clone(), held.record.id().clone()))
+            .map(|(slot, held)| (slot.clone(), held.record.id()))
             .collect();
         let missing = wanted.iter();
         let missing = missing.filter(|(place, record)| ours.get(place) != Some(record));

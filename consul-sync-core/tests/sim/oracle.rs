@@ -224,7 +224,7 @@ impl Oracle {
         let records = held.records.iter();
         let shown = records.map(|held| {
             let what = (held.standing, held.record.is_live());
-            (held.record.id().clone(), what)
+            (held.record.id(), what)
         });
         self.shown.insert(slot.clone(), shown.collect());
     }
@@ -260,7 +260,7 @@ impl Oracle {
     ) {
         self.batches -= 1;
         for (at, op) in ops.iter().enumerate() {
-            let place = (op.slot.clone(), op.id().clone());
+            let place = (op.slot.clone(), op.id());
             let outcome = outcomes.and_then(|outcomes| outcomes.get(at));
             match outcome {
                 Some(Outcome::Written(_)) => {
@@ -302,7 +302,7 @@ impl Oracle {
         let (mut owned, mut matched) = (0, 0);
         for (slot, held) in catalog.all() {
             let id = held.record.id();
-            let shown = self.shown.get(slot).and_then(|shown| shown.get(id));
+            let shown = self.shown.get(slot).and_then(|shown| shown.get(&id));
             if held.standing == Standing::Ours
                 && shown.is_some_and(|(standing, _)| *standing == Standing::Ours)
             {
@@ -311,7 +311,7 @@ impl Oracle {
                 // Nor does it look at a slot that is being written or must be read.
                 let is_unknown = self.under_way.contains_key(slot) || self.unclear.contains(slot);
                 let desired = desired.filter(|_| !is_unknown);
-                matched += usize::from(desired.is_some_and(|desired| desired.contains_key(id)));
+                matched += usize::from(desired.is_some_and(|desired| desired.contains_key(&id)));
             }
         }
         (owned, matched)
@@ -321,12 +321,12 @@ impl Oracle {
     pub(crate) fn remaining(&self, catalog: &Catalog) -> usize {
         let ours = catalog.all();
         let ours = ours.filter(|(_, held)| held.standing == Standing::Ours);
-        let mut there: BTreeSet<(&Slot, &RecordId)> =
+        let mut there: BTreeSet<(&Slot, RecordId)> =
             ours.map(|(slot, held)| (slot, held.record.id())).collect();
         for (slot, shown) in &self.shown {
             let ours = shown.iter();
             let ours = ours.filter(|(_, (standing, _))| *standing == Standing::Ours);
-            there.extend(ours.map(|(id, _)| (slot, id)));
+            there.extend(ours.map(|(id, _)| (slot, id.clone())));
         }
         there
             .iter()

@@ -219,7 +219,7 @@ fn one(
     if is_after_failure || state.faults.strikes(Fault::OpIsSkipped).is_some() {
         return Outcome::Skipped;
     }
-    if state.poison.contains(op.id()) {
+    if state.poison.contains(&op.id()) {
         return Outcome::Refused(Rejection::new(Reason::Refused, "poison"));
     }
     state.tick();

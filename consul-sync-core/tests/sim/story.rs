@@ -284,12 +284,12 @@ impl State {
                 format!("somebody writes {standing:?} {}", say(&planted))
             }
             (What::Lose | What::Free, _, Some((slot, record))) => {
-                self.catalog.lose(&slot, record.id());
+                self.catalog.lose(&slot, &record.id());
                 format!("somebody removes {from:?} {slot}/{}", record.id())
             }
             (What::Change, _, Some((slot, record))) => {
-                let id = record.id().as_str();
-                let mut other = service(&format!("elsewhere/{slot}"), [id]);
+                let id = record.id().to_string();
+                let mut other = service(&format!("elsewhere/{slot}"), [id.as_str()]);
                 other.tags = vec![Arc::from("vandal")].into();
                 self.plant(world, &other, Standing::Ours);
                 format!("somebody changes {slot}/{id}")
@@ -313,7 +313,7 @@ impl State {
         let slot = world.layout.place(planted).unwrap();
         for one in &planted.instances {
             let record = Arc::new(MemoryRecord::new(planted, one));
-            let holder = self.catalog.get(&slot, record.id());
+            let holder = self.catalog.get(&slot, &record.id());
             let holder = holder.map(|held| held.standing);
             if standing == Standing::Foreign || holder.is_none_or(|held| held == Standing::Ours) {
                 self.catalog.plant(&slot, record, standing);

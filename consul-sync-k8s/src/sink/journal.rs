@@ -92,9 +92,9 @@ impl Journal {
     fn note(&self, op: &Op<Manifest>, last: Last) {
         let mut slots = self.lock();
         let entries = slots.entry(op.slot.clone()).or_default();
-        entries.retain(|entry| entry.id != *op.id());
+        entries.retain(|entry| entry.id != op.id());
         entries.push(Entry {
-            id: op.id().clone(),
+            id: op.id(),
             is_slice: op.record().is_slice(),
             last,
         });

@@ -103,7 +103,7 @@ pub(crate) fn service_id() -> RecordId {
 impl Manifest {
     /// Whether it is a slice; otherwise it is a Service.
     pub(crate) fn is_slice(&self) -> bool {
-        self.id.as_str() != SERVICE
+        self.id.whole() != Some(SERVICE)
     }
 
     /// The namespace of the object.
@@ -113,10 +113,8 @@ impl Manifest {
 
     /// The name of the object.
     pub fn name(&self) -> &str {
-        self.id
-            .as_str()
-            .strip_prefix(SLICE)
-            .unwrap_or(&self.service)
+        let slice = self.id.whole().and_then(|id| id.strip_prefix(SLICE));
+        slice.unwrap_or(&self.service)
     }
 
     /// What others did to the object that the sink undoes, by path.
@@ -142,8 +140,8 @@ impl Manifest {
 impl Record for Manifest {
     type Version = ObjectVersion;
 
-    fn id(&self) -> &RecordId {
-        &self.id
+    fn id(&self) -> RecordId {
+        self.id.clone()
     }
 
     /// An alias is; of endpoints, the slices with one that is ready are.

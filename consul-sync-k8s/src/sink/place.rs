@@ -89,7 +89,7 @@ impl Placement {
         };
         let mut refusals = Refusals::default();
         let mut records = head.records(&mut refusals);
-        records.sort_unstable_by(|a, b| a.id().cmp(b.id()));
+        records.sort_unstable_by_key(Record::id);
         let mut refused: Vec<(Key, Rejection)> = refusals
             .rejection()
             .map(|rejection| (first.key.clone(), rejection))

@@ -56,7 +56,7 @@ impl Inner {
             let slices = listed.items.iter();
             records.extend(slices.filter_map(|slice| Manifest::of_slice(slice, &service, owner)));
         }
-        records.sort_by(|a, b| a.record.id().cmp(b.record.id()));
+        records.sort_by_key(|held| held.record.id());
         Ok(Held { records })
     }
 }

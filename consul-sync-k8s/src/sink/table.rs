@@ -206,7 +206,7 @@ impl Table {
 
     fn put(&mut self, slot: &Slot, held: HeldRecord<Manifest>) {
         let records = self.slots.entry(slot.clone()).or_default();
-        match find(records, held.record.id()) {
+        match find(records, &held.record.id()) {
             Ok(at) => records[at] = held,
             Err(at) => records.insert(at, held),
         }

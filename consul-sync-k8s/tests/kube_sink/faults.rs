@@ -52,7 +52,7 @@ async fn fault_w01_a_service_of_theirs_is_never_written_and_nothing_of_ours_stan
         slices[0]["metadata"]["labels"]["kubernetes.io/service-name"],
         "db"
     );
-    let blocked = |notice: &&Notice| matches!(notice, Notice::Blocked(slot, id) if slot.as_str() == "default/web" && id.as_str() == "service");
+    let blocked = |notice: &&Notice| matches!(notice, Notice::Blocked(slot, id) if slot.as_str() == "default/web" && id.whole() == Some("service"));
     assert_eq!(round.notices.iter().filter(blocked).count(), 1, "told once");
     // They leave, and ours comes.
     cluster.delete("services", "default", "web");

@@ -73,7 +73,7 @@ fn every_part_of_a_registration_comes_from_its_place() {
         .into_iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    let id = record.id().as_str();
+    let id = record.id();
     let check_id = format!("check.id=ns/{id}");
     assert_eq!(
         fields,
