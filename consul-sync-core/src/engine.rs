@@ -29,6 +29,7 @@ mod queue;
 mod repairs;
 mod settle;
 mod slots;
+mod stored;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

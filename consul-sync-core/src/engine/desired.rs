@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::listing::Listing;
+use super::{listing::Listing, stored::Stored};
 use crate::{Key, Reason, Rejection, Service, Slot};
 
 /// Services as the source wants them, with the last good value of those it rejects.
@@ -27,7 +27,8 @@ pub(crate) struct Desired {
 
 #[derive(Debug)]
 struct Entry {
-    service: Arc<Service>,
+    /// Boxed, because a tree leaves much of its room empty.
+    service: Box<Stored>,
     slot: Slot,
     seen: u32,
 }
@@ -51,18 +52,18 @@ pub(crate) struct Touched {
 
 impl Desired {
     /// The key now has this value. Nothing is touched when it is the one it had.
-    pub(crate) fn upsert(&mut self, slot: Slot, service: Arc<Service>) -> Touched {
+    pub(crate) fn upsert(&mut self, slot: Slot, service: &Service) -> Touched {
         let seen = self.listing.generation();
         let key = service.key.clone();
+        let service = Stored::new(service);
         self.forget_rejection(&key);
         match self.services.get_mut(&key) {
-            Some(entry) if entry.slot == slot && entry.service == service => {
-                entry.seen = seen;
-                Touched::default()
-            }
             Some(entry) if entry.slot == slot => {
-                entry.service = service;
                 entry.seen = seen;
+                if *entry.service == service {
+                    return Touched::default();
+                }
+                *entry.service = service;
                 Touched {
                     left: None,
                     joined: Some(slot),
@@ -78,7 +79,7 @@ impl Desired {
                     keys.insert(at, key.clone());
                 }
                 let entry = Entry {
-                    service,
+                    service: Box::new(service),
                     slot: slot.clone(),
                     seen,
                 };
@@ -168,16 +169,12 @@ impl Desired {
         swept
     }
 
-    /// The services that claim a slot, in the order of their precedence.
+    /// The services that claim a slot, in the order of their precedence, made of what is stored. Cost: O(their
+    /// instances).
     pub(crate) fn claims(&self, slot: &Slot) -> Vec<Arc<Service>> {
-        let Some(keys) = self.claims.get(slot) else {
-            return Vec::new();
-        };
-        let mut services: Vec<Arc<Service>> = keys
-            .iter()
-            .filter_map(|key| self.services.get(key))
-            .map(|entry| Arc::clone(&entry.service))
-            .collect();
+        let keys = self.claims.get(slot).into_iter().flatten();
+        let stored = |key| Some(self.services.get(key)?.service.service(key));
+        let mut services: Vec<_> = keys.filter_map(stored).map(Arc::new).collect();
         services.sort_by(|a, b| a.precedence().cmp(&b.precedence()));
         services
     }

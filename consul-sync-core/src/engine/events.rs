@@ -13,7 +13,7 @@ impl<L: Layout> Engine<L> {
         }
         match event {
             Event::RelistStarted => self.desired.listing.start(),
-            Event::Upserted(key, service) => self.upsert(&key, service, now),
+            Event::Upserted(key, service) => self.upsert(&key, &service, now),
             Event::Removed(key) => {
                 self.note_accepted(&key);
                 if let Some(slot) = self.desired.remove(&key) {
@@ -109,8 +109,8 @@ impl<L: Layout> Engine<L> {
         self.slots.read_answered(slot, false, &lanes);
     }
 
-    fn upsert(&mut self, key: &Key, service: Arc<Service>, now: Duration) {
-        match self.layout.place(&service) {
+    fn upsert(&mut self, key: &Key, service: &Service, now: Duration) {
+        match self.layout.place(service) {
             Ok(slot) => {
                 self.note_accepted(key);
                 let touched = self.desired.upsert(slot, service);
