@@ -13,7 +13,7 @@ use crate::{Key, Meta, ServiceName};
 /// assert_eq!(service.instances[0].default_port(), Some(8080));
 /// # Ok::<(), consul_sync_core::InvalidText>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Service {
     /// Identity in the source.
     pub key: Key,

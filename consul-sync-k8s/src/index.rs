@@ -3,6 +3,7 @@
 mod drain;
 mod kinds;
 mod record;
+mod said;
 mod store;
 mod update;
 
@@ -23,6 +24,7 @@ use crate::{
 };
 use kinds::{LastGood, Tracked, TrackedIngress, TrackedSlice};
 use record::Record;
+use said::Digests;
 use store::{Store, Verdict};
 
 /// The state of every watched object, and the services that follow from it. No I/O, no clock, no tasks.
@@ -81,6 +83,7 @@ pub struct Index {
     namespaces: Store<LastGood<bool>>,
     /// What belongs to each service, and what was said of it.
     records: BTreeMap<Key, Record>,
+    digests: Digests,
     /// The NodePort Services that have endpoints on a node, whether or not the node is known.
     by_node: BTreeMap<Arc<str>, BTreeSet<Key>>,
     /// Services that something changed for since the last drain.
@@ -149,6 +152,7 @@ impl Index {
             ingresses: Store::default(),
             namespaces: Store::default(),
             records: BTreeMap::new(),
+            digests: Digests::default(),
             by_node: BTreeMap::new(),
             due: BTreeSet::new(),
             waiting: BTreeSet::new(),

@@ -31,28 +31,33 @@ impl Index {
     /// [`Event::RelistStarted`] to [`Event::RelistDone`]; afterwards only what is different from what was last
     /// said. After [`Change::Lost`](super::Change::Lost) changes still come, and when the kind was listed again,
     /// everything comes again, so that the reader is whole again. After
-    /// [`Change::Recovered`](super::Change::Recovered) at least one event comes, if need be one that says nothing new.
+    /// [`Change::Recovered`](super::Change::Recovered) at least one event comes, if need be one that says nothing new;
+    /// as long as all that the reader knows waits for nodes, that is when they are listed.
     pub fn drain(&mut self) -> Vec<Event<Key, Arc<Service>>> {
         let complete = self.is_complete();
-        let events = match self.phase {
+        let mut events = match self.phase {
             Phase::Fresh if !complete => Vec::new(),
             Phase::Fresh | Phase::Lost if complete => self.everything(),
             _ => self.changes(),
         };
-        if events.is_empty() && self.phase == Phase::Whole && mem::take(&mut self.recovered) {
-            return self.sign_of_life();
+        if events.is_empty() && self.phase == Phase::Whole && self.recovered {
+            self.sign_of_life(&mut events);
+            self.recovered = events.is_empty();
         }
         events
     }
 
-    /// Something the reader knows, as it knows it: the first service, or that there is none.
-    fn sign_of_life(&self) -> Events {
-        let mut events = Events::new();
-        match self.records.iter().find(|(_, record)| record.is_known()) {
-            Some((key, _)) => self.repeat(key.clone(), &mut events),
-            None => events.extend([Event::RelistStarted, Event::RelistDone]),
+    /// Something the reader knows, as it knows it: the first service, or that there is none. What was said of a
+    /// service that waits is not known any more.
+    fn sign_of_life(&mut self, events: &mut Events) {
+        let mut known = self.records.iter().filter(|(_, record)| record.is_known());
+        match known.find(|(key, _)| !self.waiting.contains(key)) {
+            Some((key, _)) => self.say(key.clone(), true, events),
+            None if self.waiting.is_empty() => {
+                events.extend([Event::RelistStarted, Event::RelistDone]);
+            }
+            None => {}
         }
-        events
     }
 
     fn changes(&mut self) -> Events {
@@ -69,8 +74,8 @@ impl Index {
     fn everything(&mut self) -> Events {
         let fresh = self.phase == Phase::Fresh;
         self.phase = Phase::Whole;
-        let mut due = mem::take(&mut self.due);
-        due.append(&mut self.waiting);
+        self.due.clear();
+        self.waiting.clear();
         let listed = self.services.iter().map(|(key, _)| key);
         let known = self
             .records
@@ -81,11 +86,7 @@ impl Index {
         let mut events = Vec::with_capacity(keys.len() + 2);
         events.push(Event::RelistStarted);
         for key in keys {
-            if fresh || due.contains(&key) {
-                self.say(key, true, &mut events);
-            } else {
-                self.repeat(key, &mut events);
-            }
+            self.say(key, true, &mut events);
         }
         events.push(Event::RelistDone);
         if fresh {
@@ -94,7 +95,8 @@ impl Index {
         events
     }
 
-    /// Says what holds for a service by now; outside a listing only when it is something else than before.
+    /// Says what holds for a service by now; outside a listing only when it is something else than before. Where
+    /// nothing changed for it since, that is what was said before.
     fn say(&mut self, key: Key, listing: bool, events: &mut Events) {
         // Without its nodes it would have no instances, and lose those that it has.
         if self.follows_nodes(&key) && !self.nodes.was_listed() {
@@ -133,16 +135,12 @@ impl Index {
             }
             Desired::Service(service) => {
                 let record = self.records.entry(key.clone()).or_default();
-                let said = record.said.take();
                 self.work.comparisons += 1;
-                let (service, same) = match said {
-                    Some(said) if *said == service => (said, true),
-                    _ => (Arc::new(service), false),
-                };
-                record.said = Some(Arc::clone(&service));
+                let said = Some(self.digests.of(&service));
+                let same = mem::replace(&mut record.said, said) == said;
                 let recovered = record.rejected.take().is_some();
                 if listing || recovered || !same {
-                    events.push(Event::Upserted(key, service));
+                    events.push(Event::Upserted(key, Arc::new(service)));
                 }
             }
         }
@@ -150,18 +148,6 @@ impl Index {
 
     fn follows_nodes(&self, key: &Key) -> bool {
         matches!(self.services.get(key), Some(Ok(Some(head))) if head.follows_nodes())
-    }
-
-    /// Says again what was last said of a service that nothing changed for.
-    fn repeat(&self, key: Key, events: &mut Events) {
-        let Some(record) = self.records.get(&key) else {
-            return;
-        };
-        match (&record.rejected, &record.said) {
-            (Some(rejection), _) => events.push(Event::Rejected(key, rejection.clone())),
-            (None, Some(service)) => events.push(Event::Upserted(key, Arc::clone(service))),
-            (None, None) => {}
-        }
     }
 
     /// What follows for a service, and the nodes that this depends on.

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use consul_sync_core::{Key, Rejection, Service};
+use consul_sync_core::{Key, Rejection};
 
-use super::Index;
+use super::{Index, said::Said};
 
 /// What belongs to one service, and what was said of it.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub(super) struct Record {
     /// The nodes that it follows, sorted.
     pub(super) nodes: Box<[Arc<str>]>,
     /// The last value that was upserted and not removed since.
-    pub(super) said: Option<Arc<Service>>,
+    pub(super) said: Option<Said>,
     /// The rejection that was sent since then.
     pub(super) rejected: Option<Rejection>,
 }
