@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use consul_sync_core::{Address, Meta};
+use consul_sync_core::{Address, Meta, Packed};
 
 use crate::{
     slim::{Endpoint, EndpointPort, EndpointSliceBody},
@@ -13,16 +13,12 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Slice {
     pub(super) ports: Box<[EndpointPort]>,
-    pub(super) endpoints: Box<[Packed]>,
+    pub(super) endpoints: Box<[Known]>,
 }
 
 /// One endpoint: its address, its readiness, and the pairs that every instance made of it shares.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Packed {
-    pub(super) address: Address,
-    pub(super) readiness: Readiness,
-    pub(super) meta: Meta,
-}
+pub(crate) struct Known(Packed);
 
 /// Whether an endpoint takes traffic, as the table in [`super`] has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,18 +39,14 @@ impl Slice {
         words: &Words,
     ) -> Self {
         let before = Before::new(previous);
-        let endpoints = body
-            .endpoints
-            .iter()
-            .enumerate()
-            .map(|(at, endpoint)| Packed {
-                address: endpoint.address.clone(),
-                readiness: Readiness::of(endpoint),
-                meta: match before.find(at, endpoint) {
-                    Some(packed) if describes(&packed.meta, endpoint, words) => packed.meta.clone(),
-                    _ => meta(endpoint, strings, words),
-                },
-            });
+        let endpoints = body.endpoints.iter().enumerate().map(|(at, endpoint)| {
+            let before = before.find(at, endpoint).map(Known::meta);
+            let meta = match before {
+                Some(meta) if describes(meta, endpoint, words) => meta.clone(),
+                _ => meta(endpoint, strings, words),
+            };
+            Known::new(&endpoint.address, Readiness::of(endpoint), meta)
+        });
         let endpoints = endpoints.collect();
         let port = |port: &EndpointPort| EndpointPort {
             name: strings.share(&port.name),
@@ -70,18 +62,53 @@ impl Slice {
     pub(crate) fn nodes<'a>(&'a self, words: &'a Words) -> impl Iterator<Item = Arc<str>> {
         self.endpoints
             .iter()
-            .filter_map(|endpoint| endpoint.meta.to_shared(&words.node_name))
+            .filter_map(|endpoint| endpoint.meta().to_shared(&words.node_name))
     }
 }
 
-impl Packed {
+impl Known {
+    fn new(address: &Address, readiness: Readiness, meta: Meta) -> Self {
+        Self(Packed::new(Some(address.clone()), meta, readiness.number()))
+    }
+
+    /// Its address, which every endpoint has.
+    pub(super) fn address(&self) -> Option<Address> {
+        self.0.address()
+    }
+
+    pub(super) fn readiness(&self) -> Readiness {
+        Readiness::numbered(self.0.number())
+    }
+
+    /// The pairs of an instance made of it.
+    pub(super) fn meta(&self) -> &Meta {
+        self.0.meta()
+    }
+
     /// The node that it is on: one of its pairs, so that it is held once.
     pub(super) fn node(&self, words: &Words) -> Option<&str> {
-        self.meta.get(&words.node_name)
+        self.meta().get(&words.node_name)
     }
 }
 
 impl Readiness {
+    fn number(self) -> u16 {
+        match self {
+            Self::Ready => 0,
+            Self::Draining => 1,
+            Self::Down => 2,
+        }
+    }
+
+    /// The one with this number; there are no others.
+    fn numbered(number: u16) -> Self {
+        match number {
+            0 => Self::Ready,
+            1 => Self::Draining,
+            _ => Self::Down,
+        }
+    }
+
     fn of(endpoint: &Endpoint) -> Self {
         let terminating = endpoint.terminating.unwrap_or(false);
         if endpoint.ready.unwrap_or(!terminating) {
@@ -96,8 +123,8 @@ impl Readiness {
 
 /// The endpoints of the slice's former state, found by address.
 struct Before<'a> {
-    endpoints: &'a [Packed],
-    by_address: std::cell::OnceCell<HashMap<&'a Address, &'a Packed>>,
+    endpoints: &'a [Known],
+    by_address: std::cell::OnceCell<HashMap<Address, &'a Known>>,
 }
 
 impl<'a> Before<'a> {
@@ -110,19 +137,19 @@ impl<'a> Before<'a> {
         }
     }
 
-    fn find(&self, at: usize, endpoint: &Endpoint) -> Option<&'a Packed> {
+    fn find(&self, at: usize, endpoint: &Endpoint) -> Option<&'a Known> {
         // Mostly nothing moved, and then no map is made.
         if let Some(same) = self
             .endpoints
             .get(at)
-            .filter(|packed| packed.address == endpoint.address)
+            .filter(|known| known.address().as_ref() == Some(&endpoint.address))
         {
             return Some(same);
         }
         let map = || {
-            self.endpoints
-                .iter()
-                .map(|packed| (&packed.address, packed))
+            let known = self.endpoints.iter();
+            known
+                .filter_map(|known| Some((known.address()?, known)))
                 .collect()
         };
         self.by_address
@@ -179,4 +206,20 @@ fn describes(meta: &Meta, endpoint: &Endpoint, words: &Words) -> bool {
         }
     }
     meta.len() == expected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_held_in_16_bytes_with_its_readiness() {
+        assert_eq!(size_of::<Known>(), 16);
+        let address = Address::Ip([10, 0, 0, 1].into());
+        for readiness in [Readiness::Ready, Readiness::Draining, Readiness::Down] {
+            let known = Known::new(&address, readiness, Meta::default());
+            assert_eq!(known.readiness(), readiness);
+            assert_eq!(known.address().as_ref(), Some(&address));
+        }
+    }
 }

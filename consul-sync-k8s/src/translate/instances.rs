@@ -5,7 +5,7 @@ use std::{cmp::Ordering, sync::Arc};
 use consul_sync_core::{Check, Instance, Port, Service, Status};
 
 use super::{
-    endpoints::{Packed, Readiness, Slice},
+    endpoints::{Known, Readiness, Slice},
     head::{Head, Reached},
     ingress, node_ports,
 };
@@ -53,13 +53,13 @@ fn at_endpoints(inputs: &Inputs<'_>) -> Vec<Instance> {
     for slice in &inputs.slices {
         let ports = inputs.head.ports.of_endpoints(&slice.ports);
         for endpoint in &slice.endpoints {
-            found.push(Instance {
-                address: endpoint.address.clone(),
+            found.extend(endpoint.address().map(|address| Instance {
+                address,
                 identified_by: None,
                 ports: Arc::clone(&ports),
-                meta: endpoint.meta.clone(),
+                meta: endpoint.meta().clone(),
                 check: Some(checks.of(endpoint)),
-            });
+            }));
         }
     }
     found
@@ -76,15 +76,15 @@ fn at_nodes(inputs: &Inputs<'_>) -> Vec<Instance> {
         let node = endpoint
             .node(inputs.words)
             .and_then(|name| (inputs.node)(name));
-        let address = node.and_then(|node| {
-            node_ports::address(inputs.settings.node_ports, node, &endpoint.address)
-        });
-        if let Some(address) = address {
+        let (Some(node), Some(own)) = (node, endpoint.address()) else {
+            continue;
+        };
+        if let Some(address) = node_ports::address(inputs.settings.node_ports, node, &own) {
             found.push(Instance {
                 address: address.clone(),
-                identified_by: Some(Box::new(endpoint.address.clone())),
+                identified_by: Some(Box::new(own)),
                 ports: Arc::clone(&ports),
-                meta: endpoint.meta.clone(),
+                meta: endpoint.meta().clone(),
                 check: Some(checks.of(endpoint)),
             });
         }
@@ -175,19 +175,19 @@ impl<'a> Checks<'a> {
             passing: &inputs.head.passing,
             critical: &inputs.head.critical,
             draining_pass: inputs.settings.serve_terminating
-                && endpoints.all(|endpoint| endpoint.readiness != Readiness::Ready),
+                && endpoints.all(|endpoint| endpoint.readiness() != Readiness::Ready),
         }
     }
 
-    fn passes(&self, endpoint: &Packed) -> bool {
-        match endpoint.readiness {
+    fn passes(&self, endpoint: &Known) -> bool {
+        match endpoint.readiness() {
             Readiness::Ready => true,
             Readiness::Draining => self.draining_pass,
             Readiness::Down => false,
         }
     }
 
-    fn of(&self, endpoint: &Packed) -> Arc<Check> {
+    fn of(&self, endpoint: &Known) -> Arc<Check> {
         Arc::clone(if self.passes(endpoint) {
             self.passing
         } else {

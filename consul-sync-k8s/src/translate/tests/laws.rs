@@ -171,7 +171,7 @@ fn packing_a_slice_again_shares_the_pairs_of_its_endpoints() {
     assert_ne!(first, second);
     for (old, new) in first.endpoints.iter().zip(&second.endpoints) {
         let name = |meta: &consul_sync_core::Meta| meta.get(&words.ref_name).map(str::as_ptr);
-        assert!(name(&old.meta).is_some());
-        assert_eq!(name(&old.meta), name(&new.meta));
+        assert!(name(old.meta()).is_some());
+        assert_eq!(name(old.meta()), name(new.meta()));
     }
 }
