@@ -5,6 +5,7 @@ mod kinds;
 mod record;
 mod said;
 mod store;
+mod uid;
 mod update;
 
 use std::{

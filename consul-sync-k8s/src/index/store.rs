@@ -8,6 +8,8 @@ use std::{
 use consul_sync_core::Key;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::uid::Uid;
+
 /// The objects of one kind, and how far they are known.
 #[derive(Debug)]
 pub(super) struct Store<V> {
@@ -23,7 +25,7 @@ pub(super) struct Store<V> {
 
 #[derive(Debug)]
 struct Held<V> {
-    uid: Box<str>,
+    uid: Uid,
     /// The resource version, where it is a number: only then can two be compared.
     version: Option<u64>,
     listing: u32,
@@ -92,7 +94,7 @@ impl<V> Store<V> {
             (Some(held), Some(heard)) => heard < held,
             _ => false,
         };
-        if !older || held.uid.as_ref() != uid(metadata) {
+        if !older || held.uid != Uid::of(metadata) {
             return Verdict::Take;
         }
         let confirmed = held.contested && self.in_listing;
@@ -107,7 +109,7 @@ impl<V> Store<V> {
     /// Holds an object; returns what was held under its name.
     pub(super) fn insert(&mut self, key: Key, metadata: &ObjectMeta, value: V) -> Option<V> {
         let held = Held {
-            uid: uid(metadata).into(),
+            uid: Uid::of(metadata),
             version: version(metadata),
             listing: self.listing,
             contested: false,
@@ -125,7 +127,7 @@ impl<V> Store<V> {
     /// Removes an object, unless another one has its name by now.
     pub(super) fn remove(&mut self, key: &Key, metadata: &ObjectMeta) -> Option<V> {
         let held = self.objects.get(key)?;
-        if held.uid.as_ref() != uid(metadata) && metadata.uid.is_some() {
+        if held.uid != Uid::of(metadata) && metadata.uid.is_some() {
             return None;
         }
         self.objects.remove(key).map(|held| held.value)
@@ -170,10 +172,6 @@ impl<V> Store<V> {
 /// Makes a map that was filled in the order of its keys anew: so filled, every node of it is half empty.
 pub(super) fn pack<K: Ord, V>(map: &mut BTreeMap<K, V>) {
     *map = mem::take(map).into_iter().collect();
-}
-
-fn uid(metadata: &ObjectMeta) -> &str {
-    metadata.uid.as_deref().unwrap_or_default()
 }
 
 fn version(metadata: &ObjectMeta) -> Option<u64> {
