@@ -9,7 +9,7 @@ mod uid;
 mod update;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -92,6 +92,8 @@ pub struct Index {
     /// Services that follow nodes and came up before these were listed.
     waiting: BTreeSet<Key>,
     phase: Phase,
+    /// The services that are still to come of a listing that is told in pieces.
+    to_list: VecDeque<Key>,
     /// Whether the reader is to be told something, be it known already: a kind that failed works again.
     recovered: bool,
     /// What became unreadable and is told by no service.
@@ -158,6 +160,7 @@ impl Index {
             due: BTreeSet::new(),
             waiting: BTreeSet::new(),
             phase: Phase::Fresh,
+            to_list: VecDeque::new(),
             recovered: false,
             problems: Vec::new(),
             work: Work::default(),
@@ -166,6 +169,7 @@ impl Index {
 
     /// Takes one change of one kind of object. Kinds that the settings do not need are ignored.
     pub fn apply(&mut self, update: impl Into<Update>) {
+        debug_assert!(self.to_list.is_empty(), "a listing is told whole");
         match update.into() {
             Update::Service(change) => self.take(change),
             Update::EndpointSlice(change) => self.take(change),
@@ -287,9 +291,10 @@ impl Index {
         if !B::concerns(self, &key) || store.hear(&key, &object.metadata) == Verdict::Stale {
             return;
         }
-        let key = Key::new(self.strings.share(key.namespace()), Arc::clone(key.name()));
         let old = store.get(&key);
         let new = B::digest(self, object, old);
+        let name = self.strings.known(Arc::clone(key.name()));
+        let key = Key::new(self.strings.share(key.namespace()), name);
         if old != Some(&new) {
             B::moved(self, &key, old, Some(&new));
             let problem = B::problem(&new).filter(|now| old.and_then(B::problem) != Some(*now));

@@ -44,6 +44,9 @@ pub struct KubeSource {
 /// The label that an EndpointSlice of a Service carries; others are of no use here.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
+/// So many services of a listing are made and handed out before the next ones are.
+const PIECE: usize = 256;
+
 type Updates = BoxStream<'static, Result<Update, SourceError>>;
 
 impl KubeSource {
@@ -146,6 +149,16 @@ impl Listing {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
+            let mut events = self.index.drain_some(PIECE);
+            if !events.is_empty() {
+                if let Some(quota) = &mut self.quota {
+                    for event in std::mem::take(&mut events) {
+                        quota.take(event, &mut events);
+                    }
+                }
+                self.events.extend(events.into_iter().map(Ok));
+                continue;
+            }
             match self.updates.next().await? {
                 Ok(update) => {
                     self.index.apply(update);
@@ -157,13 +170,6 @@ impl Listing {
                         let nodes = self.source.of::<NodeBody>(&Scope::Everywhere, None);
                         self.updates.push(nodes);
                     }
-                    let mut events = self.index.drain();
-                    if let Some(quota) = &mut self.quota {
-                        for event in std::mem::take(&mut events) {
-                            quota.take(event, &mut events);
-                        }
-                    }
-                    self.events.extend(events.into_iter().map(Ok));
                 }
                 Err(error) => return Some(Err(error)),
             }

@@ -71,6 +71,12 @@ impl Strings {
         self.add(Arc::clone(text))
     }
 
+    /// The one shared form of a string that is held already, and otherwise the string itself: for what is mostly
+    /// there under another title, and would take a place for nothing where it is not.
+    pub(crate) fn known(&self, text: Arc<str>) -> Arc<str> {
+        self.known.get(&text).map_or(text, Arc::clone)
+    }
+
     /// The one shared form of a set of pairs.
     pub(crate) fn share_meta(&mut self, meta: Meta) -> Meta {
         one_of(&mut self.metas, meta)
@@ -139,6 +145,10 @@ mod tests {
         let first = strings.get("node-1");
         let second = strings.share(&Arc::from("node-1"));
         assert!(Arc::ptr_eq(&first, &second));
+        assert!(Arc::ptr_eq(&first, &strings.known("node-1".into())));
+        let other: Arc<str> = "node-2".into();
+        assert!(Arc::ptr_eq(&other, &strings.known(Arc::clone(&other))));
+        assert!(!strings.known.contains(&other));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the reader of the events is told.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
     sync::Arc,
 };
@@ -34,10 +34,20 @@ impl Index {
     /// [`Change::Recovered`](super::Change::Recovered) at least one event comes, if need be one that says nothing new;
     /// as long as all that the reader knows waits for nodes, that is when they are listed.
     pub fn drain(&mut self) -> Vec<Event<Key, Arc<Service>>> {
+        self.drain_some(usize::MAX)
+    }
+
+    /// The next part of what [`Index::drain`] gives: of a listing at most so many services, because all at once take
+    /// much more than the index holds of them. The parts are taken until there is nothing more, before anything else
+    /// is applied.
+    pub(crate) fn drain_some(&mut self, most: usize) -> Events {
+        if !self.to_list.is_empty() {
+            return self.list_some(Events::new(), most);
+        }
         let complete = self.is_complete();
         let mut events = match self.phase {
             Phase::Fresh if !complete => Vec::new(),
-            Phase::Fresh | Phase::Lost if complete => self.everything(),
+            Phase::Fresh | Phase::Lost if complete => self.everything(most),
             _ => self.changes(),
         };
         if events.is_empty() && self.phase == Phase::Whole && self.recovered {
@@ -71,8 +81,7 @@ impl Index {
         events
     }
 
-    fn everything(&mut self) -> Events {
-        let fresh = self.phase == Phase::Fresh;
+    fn everything(&mut self, most: usize) -> Events {
         self.phase = Phase::Whole;
         self.due.clear();
         self.waiting.clear();
@@ -83,14 +92,22 @@ impl Index {
             .filter(|(_, record)| record.is_known())
             .map(|(key, _)| key);
         let keys: BTreeSet<Key> = listed.chain(known).cloned().collect();
-        let mut events = Vec::with_capacity(keys.len() + 2);
-        events.push(Event::RelistStarted);
-        for key in keys {
+        self.to_list.extend(keys);
+        self.list_some(vec![Event::RelistStarted], most)
+    }
+
+    /// Says so many of the services that are to be listed, and that this was all after the last one.
+    fn list_some(&mut self, mut events: Events, most: usize) -> Events {
+        for _ in 0..most {
+            let Some(key) = self.to_list.pop_front() else {
+                break;
+            };
             self.say(key, true, &mut events);
         }
-        events.push(Event::RelistDone);
-        if fresh {
+        if self.to_list.is_empty() {
+            self.to_list = VecDeque::new();
             pack(&mut self.records);
+            events.push(Event::RelistDone);
         }
         events
     }

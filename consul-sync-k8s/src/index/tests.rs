@@ -261,6 +261,65 @@ fn what_is_gone_leaves_no_trace() {
 }
 
 #[test]
+fn a_listing_in_parts_is_the_whole_listing() {
+    let objects = || {
+        let mut index = Index::new(Arc::new(lean()));
+        list(&mut index, ["a", "b", "c", "d"].map(cluster_ip));
+        list(&mut index, [slice("b-1", "b", 1, endpoints(&["10.0.0.1"]))]);
+        index
+    };
+    let whole = objects().drain();
+    assert_eq!(whole.len(), 6);
+    for (most, parts) in [(1, vec![2, 1, 1, 2]), (3, vec![4, 2]), (4, vec![6])] {
+        let mut index = objects();
+        let mut heard = Vec::new();
+        let mut found = Vec::new();
+        loop {
+            let events = index.drain_some(most);
+            if events.is_empty() {
+                break;
+            }
+            found.push(events.len());
+            heard.extend(events);
+        }
+        assert_eq!((&heard, found), (&whole, parts), "{most} at once");
+        // The next one is of everything again.
+        index.apply(Change::<slim::Service>::Lost);
+        list(&mut index, ["a", "b", "c", "d"].map(cluster_ip));
+        assert_eq!(index.drain(), whole);
+    }
+}
+
+#[test]
+fn the_name_of_a_service_is_held_once() {
+    let (index, reader) = listed(
+        lean(),
+        vec![cluster_ip("a")],
+        vec![slice("a-1", "a", 1, endpoints(&["10.0.0.1"]))],
+    );
+    let held = index.services.iter().map(|(key, _)| key);
+    let names: Vec<Arc<str>> = held
+        .chain(index.records.keys())
+        .chain(reader.services.values().map(|service| &service.key))
+        .map(|key| Arc::clone(key.name()))
+        .chain(
+            reader
+                .services
+                .values()
+                .map(|service| service.name.shared()),
+        )
+        .chain(
+            index
+                .slices
+                .iter()
+                .filter_map(|(_, slice)| slice.service.clone()),
+        )
+        .collect();
+    assert_eq!(names.len(), 5);
+    assert!(names.iter().all(|name| Arc::ptr_eq(name, &names[0])));
+}
+
+#[test]
 fn nodes_are_needed_from_the_first_exported_node_port_service_on() {
     let mut index = Index::new(Arc::new(ExportSettings::default()));
     let mut reader = Reader::default();

@@ -90,9 +90,9 @@ impl Head {
         let Some(reached) = reached(settings, body) else {
             return Ok(None);
         };
-        let key = Key::new(strings.get(namespace), service.key().name().as_ref());
+        let key = Key::new(strings.get(namespace), strings.share(service.key().name()));
         let ports = Ports::new(body, annotations.port(), strings)?;
-        let mut base = Service::new(key, name(settings, annotations, service)?);
+        let mut base = Service::new(key, name(settings, annotations, service, strings)?);
         base.namespace = settings
             .consul_namespaces
             .of(namespace)
@@ -201,6 +201,7 @@ fn name(
     settings: &ExportSettings,
     annotations: Annotations<'_>,
     service: &slim::Service,
+    strings: &Strings,
 ) -> Result<ServiceName, Rejection> {
     let key = service.key();
     let (origin, name) = match annotations.name() {
@@ -227,7 +228,7 @@ fn name(
         );
         return Err(Rejection::new(Reason::NotAllowed, message));
     }
-    ServiceName::new(name)
+    ServiceName::new(strings.known(name.into()))
         .map_err(|problem| Rejection::new(Reason::InvalidName, format!("{origin}: {problem}")))
 }
 
