@@ -27,6 +27,8 @@ use crate::{Error, ServerAddress, tls::Tls};
 
 /// How long one address may take to answer before the next one is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The most that a connection reads at once, in bytes. It keeps so much while it is idle, and there may be dozens.
+const READ_BUFFER: usize = 32 * 1024;
 /// A blocking query is silent for minutes: only the kernel can notice that its peer is gone.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
@@ -145,7 +147,10 @@ async fn handshake(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> Result<Connection, Failure> {
     let (stream, trouble) = Heard::new(stream);
-    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+    let mut settings = http1::Builder::new();
+    let (sender, connection) = settings
+        .max_buf_size(READ_BUFFER)
+        .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Failure::Io(error.into()))?;
     // The task ends with the connection, and the connection with its sender.

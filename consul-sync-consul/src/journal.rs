@@ -125,7 +125,11 @@ impl Journal {
         let records = &mut expected.records;
         match records.iter_mut().find(|(known, _)| known == id) {
             Some((_, known)) => *known = sign,
-            None => records.push((id.clone(), sign)),
+            None => {
+                // All of a catalog is waited for while it is filled.
+                records.reserve_exact(1);
+                records.push((id.clone(), sign));
+            }
         }
     }
 

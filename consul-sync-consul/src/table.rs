@@ -19,7 +19,7 @@ use std::{
 use consul_sync_core::{Held, HeldRecord, Owner, Record, Slot, Standing};
 
 pub(crate) use self::entry::Entry;
-use self::entry::Mark;
+use self::{entry::Mark, services::Interrupted};
 use crate::{
     registration::{Interner, Known, Registration, SeenCheck, Version, slot_of},
     wire,
@@ -31,6 +31,8 @@ pub(crate) struct Table {
     slots: HashMap<Slot, Vec<Entry>>,
     /// Checks whose instance is not known yet, because the other query has not shown it.
     loose: HashMap<(Box<str>, Box<str>), Vec<SeenCheck>>,
+    /// What is owed of a read of the instances that failed half-way.
+    interrupted: Interrupted,
     has_namespaces: bool,
     interner: Interner,
     known: Arc<Known>,
@@ -47,6 +49,7 @@ impl Table {
         Self {
             slots: HashMap::new(),
             loose: HashMap::new(),
+            interrupted: Interrupted::default(),
             has_namespaces,
             interner: Interner::default(),
             known,
@@ -117,7 +120,12 @@ impl Table {
         let entries = self.slots.entry(slot).or_default();
         match Self::find(entries, &entry.id().text()) {
             Ok(at) => entries[at] = entry,
-            Err(at) => entries.insert(at, entry),
+            Err(at) => {
+                if entries.len() == entries.capacity() {
+                    entries.reserve_exact(1 + entries.len() / 8);
+                }
+                entries.insert(at, entry);
+            }
         }
     }
 }
@@ -299,6 +307,32 @@ mod tests {
                 .1
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn what_was_taken_before_an_instance_that_cannot_be_read_is_told_with_the_next_read() {
+        let one = |id: &str, name: &str, version| -> Catalog {
+            [(id.to_owned(), (name.to_owned(), 1, version, Some(1)))].into()
+        };
+        let mut before = one("a", "x", 1);
+        before.extend(one("b", "b", 1));
+        let mut table = fresh(&before);
+        // The first changes its name, and the second has a port that is none, which only the second look finds.
+        let mut after = one("a", "y", 2);
+        after.extend(one("b", "b", 2));
+        let broken = answer(&json!({"Node": {"Node": "n"}, "Services": [
+            {"ID": "a", "Service": "y", "Port": 2, "ModifyIndex": 2321},
+            {"ID": "b", "Service": "b", "Port": "none", "ModifyIndex": 2300},
+        ]}));
+        assert!(table.read_services(&broken, 2).is_err());
+        assert_eq!(table.services_index, 1);
+        let (_, touched) = table.read_services(&services(&after), 3).unwrap();
+        let slots = ["b", "x", "y"].map(|name| Slot::new(name).unwrap());
+        assert_eq!(touched, BTreeSet::from(slots));
+        let entries = table.slot(&Slot::new("y").unwrap());
+        assert_eq!(entries.len(), 1);
+        assert!(entries[0].record.check().is_some());
+        assert!(table.slot(&Slot::new("x").unwrap()).is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A read of the instances of a node: `/v1/catalog/node-services/NODE`.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem};
 
 use consul_sync_core::{Record, Slot};
 
@@ -13,7 +13,8 @@ use crate::{
 };
 
 impl Table {
-    /// Takes a read in, and returns the node and the slots that it changed. On an error nothing changed.
+    /// Takes a read in, and returns the node and the slots that it changed. Those that were changed before an instance
+    /// which cannot be read are returned with the next read.
     pub(crate) fn read_services(
         &mut self,
         answer: &Answer,
@@ -43,24 +44,10 @@ impl Table {
             })?;
         }
 
-        // The second look builds it.
-        let count = is_new.iter().filter(|is_new| **is_new).count();
-        let mut fresh: Vec<Fresh> = Vec::with_capacity(count);
-        if is_listing || count > 0 {
-            let (interner, known) = (&mut self.interner, &self.known);
-            let mut places = is_new.into_iter();
-            node = answer.parse(|reader| {
-                NodeListing::read(reader, |service: Service| {
-                    if places.next().unwrap_or(is_listing) {
-                        let last = fresh.last().map(|fresh| &fresh.slot);
-                        fresh.extend(Fresh::new(service, has_namespaces, interner, known, last));
-                    }
-                })
-            })?;
-        }
-
-        let mut touched = BTreeSet::new();
-        let mut gone: Vec<Entry> = Vec::new();
+        let Interrupted {
+            mut touched,
+            mut gone,
+        } = mem::take(&mut self.interrupted);
         self.slots.retain(|slot, entries| {
             let is_kept = |entry: &Entry| entry.mark.is_seen;
             if !entries.iter().all(is_kept) {
@@ -71,8 +58,32 @@ impl Table {
             }
             !entries.is_empty()
         });
-        for fresh in fresh {
-            touched.insert(self.take_service(fresh, &gone));
+
+        // The second look builds it, one after the other: all that is new at once would be as much again.
+        if is_listing || is_new.contains(&true) {
+            let mut places = is_new.into_iter();
+            let mut last: Option<Slot> = None;
+            let looked = answer.parse(|reader| {
+                NodeListing::read(reader, |service: Service| {
+                    if !places.next().unwrap_or(is_listing) {
+                        return;
+                    }
+                    let (interner, known) = (&mut self.interner, &self.known);
+                    let fresh = Fresh::new(service, has_namespaces, interner, known, last.as_ref());
+                    if let Some(fresh) = fresh {
+                        let slot = self.take_service(fresh, &gone);
+                        touched.insert(slot.clone());
+                        last = Some(slot);
+                    }
+                })
+            });
+            match looked {
+                Ok(seen) => node = seen,
+                Err(error) => {
+                    self.interrupted = Interrupted { touched, gone };
+                    return Err(error);
+                }
+            }
         }
         // Lists that grew by one instance after the other have twice the room that they need.
         for slot in &touched {
@@ -119,6 +130,15 @@ impl Table {
         self.keep(slot.clone(), entry);
         slot
     }
+}
+
+/// What a read had done when it came to an instance that cannot be read.
+#[derive(Debug, Default)]
+pub(super) struct Interrupted {
+    /// The slots that it changed.
+    touched: BTreeSet<Slot>,
+    /// The instances that it did not find under their names.
+    gone: Vec<Entry>,
 }
 
 /// An instance that is new or changed.
