@@ -4,6 +4,8 @@ use std::{collections::HashSet, hash::Hash, sync::Arc};
 
 use consul_sync_core::{Check, Meta, MetaForms};
 
+use crate::{slim::EndpointPort, translate::ServicePort};
+
 /// Fewer strings than this are never swept.
 const FLOOR: usize = 4096;
 
@@ -19,6 +21,9 @@ pub(crate) struct Strings {
     metas: HashSet<Meta>,
     tags: HashSet<Arc<[Arc<str>]>>,
     checks: HashSet<Arc<Check>>,
+    /// Lists of ports that EndpointSlices, and Services, have in common.
+    slice_ports: HashSet<Arc<[EndpointPort]>>,
+    service_ports: HashSet<Arc<[ServicePort]>>,
     /// What endpoints of one node have in common.
     pub(crate) forms: MetaForms,
 }
@@ -49,6 +54,8 @@ impl Default for Strings {
             metas: HashSet::new(),
             tags: HashSet::new(),
             checks: HashSet::new(),
+            slice_ports: HashSet::new(),
+            service_ports: HashSet::new(),
             forms: MetaForms::default(),
         }
     }
@@ -90,6 +97,16 @@ impl Strings {
     /// The one shared form of a check.
     pub(crate) fn share_check(&mut self, check: Check) -> Arc<Check> {
         one_of(&mut self.checks, Arc::new(check))
+    }
+
+    /// The one shared form of the ports of an EndpointSlice.
+    pub(crate) fn share_slice_ports(&mut self, ports: Arc<[EndpointPort]>) -> Arc<[EndpointPort]> {
+        one_of(&mut self.slice_ports, ports)
+    }
+
+    /// The one shared form of the ports of a Service.
+    pub(crate) fn share_service_ports(&mut self, ports: Arc<[ServicePort]>) -> Arc<[ServicePort]> {
+        one_of(&mut self.service_ports, ports)
     }
 
     fn add(&mut self, text: Arc<str>) -> Arc<str> {

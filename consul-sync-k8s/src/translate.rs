@@ -37,6 +37,7 @@ use consul_sync_core::{Rejection, Service};
 pub(crate) use endpoints::Slice;
 pub(crate) use head::{Head, undecodable};
 pub(crate) use instances::{Inputs, service};
+pub(crate) use ports::ServicePort;
 
 use crate::{
     ExportSettings,

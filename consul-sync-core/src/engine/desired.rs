@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{listing::Listing, stored::Stored};
+use super::{
+    listing::Listing,
+    stored::{Kinds, Stored},
+};
 use crate::{Key, Reason, Rejection, Service, Slot};
 
 /// Services as the source wants them, with the last good value of those it rejects.
@@ -14,6 +17,8 @@ use crate::{Key, Reason, Rejection, Service, Slot};
 pub(crate) struct Desired {
     pub(crate) listing: Listing,
     services: BTreeMap<Key, Entry>,
+    /// What instances of many services have in common.
+    kinds: Kinds,
     /// The keys that claim each slot, sorted: mostly one, for which a list takes a tenth of what a tree takes.
     claims: BTreeMap<Slot, Vec<Key>>,
     rejected: BTreeMap<Key, Rejected>,
@@ -55,7 +60,7 @@ impl Desired {
     pub(crate) fn upsert(&mut self, slot: Slot, service: &Service) -> Touched {
         let seen = self.listing.generation();
         let key = service.key.clone();
-        let service = Stored::new(service);
+        let service = Stored::new(service, &mut self.kinds);
         self.forget_rejection(&key);
         match self.services.get_mut(&key) {
             Some(entry) if entry.slot == slot => {

@@ -1,11 +1,18 @@
 //! A service as the desired table holds it: packed.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
 use crate::{Check, Instance, Key, Meta, Packed, Port, Service, ServiceName};
+
+/// So many lists of kinds are remembered at most.
+const MOST: usize = 4096;
+
+/// The lists of kinds that were made of late: few services have one that no other has.
+#[derive(Debug, Default)]
+pub(super) struct Kinds(HashSet<Arc<[Kind]>>);
 
 /// A service without its key, which the table has, too.
 ///
@@ -27,7 +34,7 @@ pub(super) struct Stored {
 enum Instances {
     /// The number of each says which of the kinds it is of. Kinds are in the order in which they first occur.
     Packed {
-        kinds: Box<[Kind]>,
+        kinds: Arc<[Kind]>,
         packed: Box<[Packed]>,
     },
     /// More kinds than numbers.
@@ -45,11 +52,11 @@ struct Kind {
 
 impl Stored {
     /// Packs a service. Cost: O(its instances).
-    pub(super) fn new(service: &Service) -> Self {
-        Self::with_numbers_to(u16::MAX, service)
+    pub(super) fn new(service: &Service, known: &mut Kinds) -> Self {
+        Self::with_numbers_to(u16::MAX, service, known)
     }
 
-    fn with_numbers_to(last: u16, service: &Service) -> Self {
+    fn with_numbers_to(last: u16, service: &Service, known: &mut Kinds) -> Self {
         Self {
             name: service.name.clone(),
             namespace: service.namespace.clone(),
@@ -57,7 +64,7 @@ impl Stored {
             tags: Arc::clone(&service.tags),
             meta: service.meta.clone(),
             weight: service.weight,
-            instances: Instances::packed(&service.instances, last)
+            instances: Instances::packed(&service.instances, last, known)
                 .unwrap_or_else(|| Instances::Plain(service.instances.as_slice().into())),
         }
     }
@@ -81,7 +88,7 @@ impl Stored {
 
 impl Instances {
     /// `None` where there are more kinds than numbers.
-    fn packed(instances: &[Instance], last: u16) -> Option<Self> {
+    fn packed(instances: &[Instance], last: u16, known: &mut Kinds) -> Option<Self> {
         let mut numbers: HashMap<Kind, u16> = HashMap::new();
         let mut kinds: Vec<Kind> = Vec::new();
         let mut packed: Vec<Packed> = Vec::with_capacity(instances.len());
@@ -112,7 +119,7 @@ impl Instances {
             ));
         }
         Some(Self::Packed {
-            kinds: kinds.into(),
+            kinds: known.one(kinds),
             packed: packed.into(),
         })
     }
@@ -136,6 +143,21 @@ impl Instances {
         let mut instances = Vec::with_capacity(packed.len());
         instances.extend(packed.iter().filter_map(instance));
         instances
+    }
+}
+
+impl Kinds {
+    /// The one copy of a list.
+    fn one(&mut self, kinds: Vec<Kind>) -> Arc<[Kind]> {
+        if let Some(known) = self.0.get(kinds.as_slice()) {
+            return Arc::clone(known);
+        }
+        if self.0.len() >= MOST {
+            self.0.clear();
+        }
+        let kinds: Arc<[Kind]> = kinds.into();
+        self.0.insert(Arc::clone(&kinds));
+        kinds
     }
 }
 
@@ -202,8 +224,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_service_comes_out_as_it_was_stored(service in any_service(), last in 0..4_u16) {
-            prop_assert_eq!(&Stored::new(&service).service(&service.key), &service);
-            let few = Stored::with_numbers_to(last, &service);
+            prop_assert_eq!(&Stored::new(&service, &mut Kinds::default()).service(&service.key), &service);
+            let few = Stored::with_numbers_to(last, &service, &mut Kinds::default());
             prop_assert_eq!(&few.service(&service.key), &service);
         }
 
@@ -223,7 +245,8 @@ mod tests {
             if has_same_head {
                 other = Service { instances: other.instances, ..one.clone() };
             }
-            let stored = |service| Stored::with_numbers_to(last, service);
+            let mut kinds = Kinds::default();
+            let mut stored = |service| Stored::with_numbers_to(last, service, &mut kinds);
             prop_assert_eq!(stored(&one) == stored(&other), one == other);
             prop_assert_eq!(stored(&one), stored(&one));
         }
@@ -238,7 +261,7 @@ mod tests {
         }
         web.tags = [Arc::from("blue")].into();
         web.instances[1].check = Some(check(Status::Critical).into());
-        let again = Stored::new(&web).service(&web.key);
+        let again = Stored::new(&web, &mut Kinds::default()).service(&web.key);
         assert!(Arc::ptr_eq(&again.tags, &web.tags));
         for (old, new) in web.instances.iter().zip(&again.instances) {
             assert!(Arc::ptr_eq(&old.ports, &new.ports));
@@ -252,12 +275,29 @@ mod tests {
     fn kinds_are_held_once_whatever_their_order() {
         let at = |port: u16| Instance::new(Address::Ip([10, 0, 0, 1].into())).port("http", port);
         let instances = [at(1), at(2), at(1), at(1), at(2)];
-        let Some(Instances::Packed { kinds, packed }) = Instances::packed(&instances, u16::MAX)
+        let mut known = Kinds::default();
+        let Some(Instances::Packed { kinds, packed }) =
+            Instances::packed(&instances, u16::MAX, &mut known)
         else {
             unreachable!("two kinds have numbers");
         };
         let numbers: Vec<u16> = packed.iter().map(Packed::number).collect();
         assert_eq!((kinds.len(), numbers), (2, vec![0, 1, 0, 0, 1]));
+        // And once for all services that have them in this order.
+        let one = |ports: [u16; 2], known: &mut Kinds| {
+            known.one(ports.map(|port| Kind::of(&at(port))).into())
+        };
+        assert!(Arc::ptr_eq(&one([1, 2], &mut known), &kinds));
+        assert!(!Arc::ptr_eq(&one([2, 1], &mut known), &kinds));
+    }
+
+    #[test]
+    fn kinds_that_were_long_ago_are_forgotten() {
+        let mut known = Kinds::default();
+        for port in 1..=u16::MAX {
+            known.one(vec![Kind::of(&instance("10.0.0.1").port("other", port))]);
+        }
+        assert!(known.0.len() <= MOST, "{}", known.0.len());
     }
 
     #[test]
@@ -268,7 +308,7 @@ mod tests {
                 .push(instance("10.0.0.1").port("other", number));
         }
         let is_plain = |service: &Service| {
-            let stored = Stored::new(service);
+            let stored = Stored::new(service, &mut Kinds::default());
             assert_eq!(&stored.service(&service.key), service);
             matches!(stored.instances, Instances::Plain(_))
         };

@@ -40,7 +40,7 @@ pub enum AddressType {
 }
 
 /// One of `ports`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EndpointPort {
     /// Its name, by which it belongs to a port of the Service; empty when it has none.
     pub name: Arc<str>,

@@ -12,7 +12,7 @@ use crate::{
 /// What is held of an EndpointSlice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Slice {
-    pub(super) ports: Box<[EndpointPort]>,
+    pub(super) ports: Arc<[EndpointPort]>,
     pub(super) endpoints: Box<[Known]>,
 }
 
@@ -52,8 +52,9 @@ impl Slice {
             name: strings.share(&port.name),
             number: port.number,
         };
+        let ports = body.ports.iter().map(port).collect();
         Self {
-            ports: body.ports.iter().map(port).collect(),
+            ports: strings.share_slice_ports(ports),
             endpoints,
         }
     }

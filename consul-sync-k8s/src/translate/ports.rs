@@ -16,13 +16,14 @@ const CHOSEN: &str = "default";
 /// The ports of a Service, in the order they are registered in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ports {
-    ports: Box<[ServicePort]>,
+    ports: Arc<[ServicePort]>,
     /// A number that shall be the default, whether or not a port has it.
     number: Option<u16>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct ServicePort {
+/// One of the ports of a Service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ServicePort {
     /// As it is registered.
     name: Arc<str>,
     /// As EndpointSlices know it; empty when it has none.
@@ -67,7 +68,7 @@ impl Ports {
             }
         };
         Ok(Self {
-            ports: ports.into(),
+            ports: strings.share_service_ports(ports.into()),
             number,
         })
     }
@@ -95,7 +96,7 @@ impl Ports {
     /// The ports of the endpoints of a slice, in the order of the Service, then those that it does not know.
     pub(super) fn of_endpoints(&self, slice: &[EndpointPort]) -> Arc<[Port]> {
         let mut found = Vec::with_capacity(slice.len());
-        for port in &self.ports {
+        for port in &*self.ports {
             if let Some(of_slice) = slice
                 .iter()
                 .find(|of_slice| of_slice.name == port.wire_name)
