@@ -23,7 +23,7 @@ const INSTANCES: usize = SERVICES * ENDPOINTS;
 /// The most that an instance may take, with its share of its service.
 mod most {
     /// What is known of the cluster, and what was said of it.
-    pub(super) const SOURCE: usize = 165;
+    pub(super) const SOURCE: usize = 140;
     /// What Consul holds, as it was read, and the engine's two tables.
     pub(super) const SINK: usize = 315;
 }

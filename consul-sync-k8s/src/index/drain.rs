@@ -145,8 +145,8 @@ impl Index {
                 if rejection.reason().withdraws() {
                     record.said = None;
                 }
-                if listing || record.rejected.as_ref() != Some(&rejection) {
-                    record.rejected = Some(rejection.clone());
+                if listing || record.rejected.as_deref() != Some(&rejection) {
+                    record.rejected = Some(rejection.clone().into());
                     events.push(Event::Rejected(key, rejection));
                 }
             }
@@ -223,7 +223,7 @@ impl Index {
     fn slices_of(&self, head: &Head, key: &Key, record: &Record) -> Result<Vec<&Slice>, Rejection> {
         let mut slices = Vec::new();
         let names = if head.follows_slices() {
-            record.slices.as_slice()
+            record.slices.as_ref()
         } else {
             &[]
         };
@@ -246,7 +246,7 @@ impl Index {
     ) -> Result<Vec<&IngressBody>, Rejection> {
         let mut ingresses = Vec::new();
         let names = if head.follows_ingresses() {
-            record.ingresses.as_slice()
+            record.ingresses.as_ref()
         } else {
             &[]
         };

@@ -1,6 +1,6 @@
 //! What belongs to each service, and what was said of it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, mem, sync::Arc};
 
 use consul_sync_core::{Key, Rejection};
 
@@ -10,15 +10,15 @@ use super::{Index, said::Said};
 #[derive(Debug, Default)]
 pub(super) struct Record {
     /// The names of its EndpointSlices, sorted, whether or not the Service exists.
-    pub(super) slices: Vec<Arc<str>>,
+    pub(super) slices: Box<[Arc<str>]>,
     /// The names of the Ingresses that name it, sorted.
-    pub(super) ingresses: Vec<Arc<str>>,
+    pub(super) ingresses: Box<[Arc<str>]>,
     /// The nodes that it follows, sorted.
     pub(super) nodes: Box<[Arc<str>]>,
     /// The last value that was upserted and not removed since.
     pub(super) said: Option<Said>,
     /// The rejection that was sent since then.
-    pub(super) rejected: Option<Rejection>,
+    pub(super) rejected: Option<Box<Rejection>>,
 }
 
 /// A kind of object that belongs to services.
@@ -41,11 +41,15 @@ impl Record {
             && self.nodes.is_empty()
     }
 
-    fn members(&mut self, member: Member) -> &mut Vec<Arc<str>> {
-        match member {
+    /// Makes another list of its members.
+    fn change(&mut self, member: Member, change: impl FnOnce(&mut Vec<Arc<str>>)) {
+        let members = match member {
             Member::Slice => &mut self.slices,
             Member::Ingress => &mut self.ingresses,
-        }
+        };
+        let mut list = mem::take(members).into_vec();
+        change(&mut list);
+        *members = list.into();
     }
 }
 
@@ -65,21 +69,24 @@ impl Index {
                 continue;
             }
             if let Some(record) = self.records.get_mut(&key) {
-                let members = record.members(member);
-                if let Ok(at) = members.binary_search(object.name()) {
-                    members.remove(at);
-                }
+                record.change(member, |members| {
+                    if let Ok(at) = members.binary_search(object.name()) {
+                        members.remove(at);
+                    }
+                });
                 self.forget_idle(&key);
             }
         }
         for service in after {
             let key = Key::new(Arc::clone(object.namespace()), Arc::clone(service));
             self.touch(&key);
-            let members = self.records.entry(key).or_default().members(member);
-            if let Err(at) = members.binary_search(object.name()) {
-                members.insert(at, Arc::clone(object.name()));
-                members.shrink_to_fit();
-            }
+            let record = self.records.entry(key).or_default();
+            record.change(member, |members| {
+                if let Err(at) = members.binary_search(object.name()) {
+                    members.reserve_exact(1);
+                    members.insert(at, Arc::clone(object.name()));
+                }
+            });
         }
     }
 
