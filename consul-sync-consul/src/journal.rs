@@ -123,13 +123,12 @@ impl Journal {
         let expected = all.entry(slot.clone()).or_default();
         expected.touched = self.tick();
         let records = &mut expected.records;
-        match records.iter_mut().find(|(known, _)| known == id) {
-            Some((_, known)) => *known = sign,
-            None => {
-                // All of a catalog is waited for while it is filled.
-                records.reserve_exact(1);
-                records.push((id.clone(), sign));
-            }
+        if let Some((_, known)) = records.iter_mut().find(|(known, _)| known == id) {
+            *known = sign;
+        } else {
+            // All of a catalog is waited for while it is filled.
+            records.reserve_exact(1);
+            records.push((id.clone(), sign));
         }
     }
 
