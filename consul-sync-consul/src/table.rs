@@ -33,6 +33,8 @@ pub(crate) struct Table {
     loose: HashMap<(Box<str>, Box<str>), Vec<SeenCheck>>,
     /// What is owed of a read of the instances that failed half-way.
     interrupted: Interrupted,
+    /// Slots that a read of the checks changed which failed half-way.
+    unsaid: BTreeSet<Slot>,
     has_namespaces: bool,
     interner: Interner,
     known: Arc<Known>,
@@ -50,6 +52,7 @@ impl Table {
             slots: HashMap::new(),
             loose: HashMap::new(),
             interrupted: Interrupted::default(),
+            unsaid: BTreeSet::new(),
             has_namespaces,
             interner: Interner::default(),
             known,
@@ -333,6 +336,27 @@ mod tests {
         assert_eq!(entries.len(), 1);
         assert!(entries[0].record.check().is_some());
         assert!(table.slot(&Slot::new("x").unwrap()).is_empty());
+    }
+
+    #[test]
+    fn what_was_taken_before_a_check_that_cannot_be_read_is_told_with_the_next_read() {
+        let both = |version| -> Catalog {
+            let instance = |name: &str| (name.to_owned(), (name.to_owned(), 1, 1, Some(version)));
+            [instance("a"), instance("b")].into()
+        };
+        let mut table = fresh(&both(1));
+        // Only the second look reads the status.
+        let broken = answer(&json!([
+            {"CheckID": "ns/a", "ServiceID": "a", "ServiceName": "a", "Status": "passing", "Output": "2", "ModifyIndex": 2},
+            {"CheckID": "ns/b", "ServiceID": "b", "ServiceName": "b", "Status": 7, "ModifyIndex": 2},
+        ]));
+        assert!(table.read_checks(&broken, 2).is_err());
+        assert_eq!(table.checks_index, 1);
+        let read = table.read_checks(&checks(&both(2), &both(2)), 3).unwrap();
+        let slots = ["a", "b"].map(|name| Slot::new(name).unwrap());
+        assert_eq!(read.touched, BTreeSet::from(slots));
+        assert!(read.doubtful.is_empty());
+        assert_eq!(content(&table), content(&fresh(&both(2))));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! A read of the checks of a node: `/v1/health/node/NODE`.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    iter, mem,
+};
 
 use consul_sync_core::Slot;
 
@@ -32,7 +35,7 @@ type Key = (Box<str>, Box<str>);
 type Taken = (Place, SeenCheck);
 
 impl Table {
-    /// Takes a read in. On an error nothing changed.
+    /// Takes a read in. What was changed before a check which cannot be read is said with the next read.
     pub(crate) fn read_checks(&mut self, answer: &Answer, index: u64) -> Result<ChecksRead, Error> {
         self.begin();
         let has_namespaces = self.has_namespaces;
@@ -66,23 +69,31 @@ impl Table {
         // The second look takes their checks.
         let mut taken: Vec<Taken> = Vec::new();
         let mut loose: HashMap<Key, Vec<SeenCheck>> = HashMap::new();
+        let mut touched = mem::take(&mut self.unsaid);
         if is_news {
-            let slots = &self.slots;
+            let slots = &mut self.slots;
             let interner = &mut self.interner;
-            answer.parse(|reader| {
+            let looked = answer.parse(|reader| {
                 each_element(reader, |check: Check| {
                     if scope_of(&check.id, &check.service_id).is_none() {
                         return;
                     }
                     let key = slot_key(has_namespaces, &check.namespace, &check.service_name);
-                    let entry = slots.get(key.as_str()).and_then(|entries| {
+                    let entry = slots.get_mut(key.as_str()).and_then(|entries| {
                         let at = Self::find(entries, &check.service_id).ok()?;
-                        entries.get(at)
+                        entries.get_mut(at)
                     });
                     if let Some(entry) = entry {
-                        if let Some(place) = entry.place() {
-                            taken
-                                .extend(SeenCheck::new(&check, interner).map(|seen| (place, seen)));
+                        let Some(place) = entry.place() else { return };
+                        let Some(seen) = SeenCheck::new(&check, interner) else {
+                            return;
+                        };
+                        if has_loose || entry.has_several() {
+                            taken.push((place, seen));
+                        } else if entry.take(&self.known, iter::once(&seen)) {
+                            // All that is new at once would be as much again.
+                            let slot = slots.get_key_value(key.as_str());
+                            touched.extend(slot.map(|(slot, _)| slot.clone()));
                         }
                     } else {
                         let key = loose_key(&check.namespace, &check.service_id);
@@ -90,12 +101,21 @@ impl Table {
                         loose.extend(SeenCheck::new(&check, interner));
                     }
                 })
-            })?;
+            });
+            if let Err(error) = looked {
+                self.unsaid = touched;
+                return Err(error);
+            }
         }
         self.adopt_renamed(&mut loose, &mut taken);
         self.loose = loose;
         self.checks_index = index;
-        Ok(self.take_checks(is_agent, taken))
+        let changes = ChecksRead {
+            touched,
+            is_agent,
+            ..ChecksRead::default()
+        };
+        Ok(self.take_checks(changes, taken))
     }
 
     /// A check keeps the name that its instance had when the check was written; when the instance was written
@@ -122,11 +142,7 @@ impl Table {
         });
     }
 
-    fn take_checks(&mut self, is_agent: bool, mut taken: Vec<Taken>) -> ChecksRead {
-        let mut changes = ChecksRead {
-            is_agent,
-            ..ChecksRead::default()
-        };
+    fn take_checks(&mut self, mut changes: ChecksRead, mut taken: Vec<Taken>) -> ChecksRead {
         taken.sort_by_key(|(place, _)| *place);
         for (slot, entries) in &mut self.slots {
             for entry in entries {
@@ -138,11 +154,9 @@ impl Table {
                     .iter()
                     .take_while(|(other, _)| *other == place)
                     .map(|(_, seen)| seen);
-                let Some((record, version)) = entry.with_checks(own.clone()) else {
+                if !entry.take(&self.known, own.clone()) {
                     continue;
-                };
-                entry.record = self.known.share(record);
-                entry.version = version;
+                }
                 if own.clone().next().is_none() {
                     changes.doubtful.insert(slot.clone());
                 }

@@ -4,7 +4,7 @@ use std::{num::NonZeroU64, sync::Arc};
 
 use consul_sync_core::{Record, RecordId};
 
-use crate::registration::{Registration, SeenCheck, Version};
+use crate::registration::{Known, Registration, SeenCheck, Version};
 
 /// An instance as the last reads showed it.
 #[derive(Debug)]
@@ -75,14 +75,26 @@ impl Entry {
             .then_some(Arc::as_ptr(&self.record) as Place)
     }
 
-    /// The same instance with these checks; `None` when they are those that it has.
-    pub(super) fn with_checks<'a>(
-        &self,
+    /// Whether the read mentions several checks of its.
+    pub(super) fn has_several(&self) -> bool {
+        self.mark.checks > 1
+    }
+
+    /// It has these checks now. Returns whether that is news.
+    pub(super) fn take<'a>(
+        &mut self,
+        known: &Known,
         checks: impl Iterator<Item = &'a SeenCheck> + Clone,
-    ) -> Option<(Registration, Version)> {
+    ) -> bool {
+        self.mark.differs = false;
         let (record, check) = (*self.record).clone().with_checks(checks);
         let version = self.version.with_check(check);
-        (version != self.version || record != *self.record).then_some((record, version))
+        if version == self.version && record == *self.record {
+            return false;
+        }
+        self.record = known.share(record);
+        self.version = version;
+        true
     }
 }
 
