@@ -31,8 +31,10 @@ pub(super) struct Live {
     checks: Query,
     /// Slots to show.
     due: BTreeSet<Slot>,
-    /// Slots that differ and cannot be shown yet: a write is under way, or the read is from before one.
+    /// Slots that differ and cannot be shown yet, because the read is from before a write.
     owed: BTreeSet<Slot>,
+    /// The same because a write is under way: its end is all that they wait for, and there are as many as a batch has.
+    busy: BTreeSet<Slot>,
     /// Slots that have to be read before they are shown, because the two queries may disagree on them.
     doubtful: BTreeSet<Slot>,
     /// Consul said that it has no access control, so that nothing can be hidden from us.
@@ -60,6 +62,7 @@ impl Live {
             checks: Query::new(Part::Checks, listed.checks),
             due: BTreeSet::new(),
             owed: BTreeSet::new(),
+            busy: BTreeSet::new(),
             doubtful: BTreeSet::new(),
             is_open: listed.is_open,
         }
@@ -82,18 +85,19 @@ impl Live {
                 reply = self.services.next(sink, journal, services.index(), shown) => (Part::Services, reply),
                 reply = self.checks.next(sink, journal, checks.index(), shown) => (Part::Checks, reply),
                 () = journal.settled.notified() => {
-                    self.due.append(&mut self.owed);
+                    self.due.append(&mut self.busy);
                     if journal.take_alarm() {
                         self.services.probe();
                         self.checks.probe();
                     }
                     continue;
                 }
-                () = sleep(PATIENCE), if !self.owed.is_empty() => {
+                () = sleep(PATIENCE), if !self.owed.is_empty() || !self.busy.is_empty() => {
                     let rests = self.services.rests() || self.checks.rests();
                     if rests && self.doubtful.is_empty() {
                         continue;
                     }
+                    self.owed.append(&mut self.busy);
                     self.doubtful.extend(self.owed.iter().cloned());
                     self.due.append(&mut self.owed);
                     continue;
@@ -114,6 +118,7 @@ impl Live {
                 };
             }
             self.due.append(&mut self.owed);
+            self.due.append(&mut self.busy);
             // What was written is shown as the read has it, also where somebody undid it before it was ever read.
             self.due.extend(journal.slots());
         }
@@ -129,7 +134,10 @@ impl Live {
             let mark = journal.mark(&slot);
             let is_doubtful = self.doubtful.contains(&slot);
             match fit(journal, &self.table, &slot) {
-                Fit::InFlight => {}
+                Fit::InFlight => {
+                    self.busy.insert(slot);
+                    continue;
+                }
                 Fit::Current if !is_doubtful => {
                     let held = self.table.held(&slot, &sink.settings.owner);
                     return Some((slot, held));
@@ -138,10 +146,17 @@ impl Live {
                 Fit::Current | Fit::Older => match sink.read_slot(&slot).await {
                     Ok((held, index)) => {
                         let records = seen(&held);
-                        if journal.fit_since(&slot, &mark, &records, index) == Fit::Current {
-                            journal.read(&slot, &records, index);
-                            self.doubtful.remove(&slot);
-                            return Some((slot, held));
+                        match journal.fit_since(&slot, &mark, &records, index) {
+                            Fit::Current => {
+                                journal.read(&slot, &records, index);
+                                self.doubtful.remove(&slot);
+                                return Some((slot, held));
+                            }
+                            Fit::InFlight => {
+                                self.busy.insert(slot);
+                                continue;
+                            }
+                            Fit::Older => {}
                         }
                     }
                     Err(error) => tracing::debug!(%slot, %error, "read a slot again"),
