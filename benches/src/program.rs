@@ -161,18 +161,38 @@ impl Program {
 
     /// Waits until it has nothing to write any more.
     pub(crate) async fn until_quiet(&self, limit: Duration) -> Result<Reading> {
+        self.until_idle(limit, f64::INFINITY).await
+    }
+
+    /// Waits until it has nothing to do any more: what it wrote last is also read back.
+    pub(crate) async fn until_at_rest(&self, limit: Duration) -> Result<Reading> {
+        self.until_idle(limit, 0.05).await
+    }
+
+    /// The most memory that it had resident at any time, in bytes, where the system says so.
+    pub(crate) fn most_resident(&self) -> Option<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let kibibytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: f64 = kibibytes.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kibibytes * 1024.0)
+    }
+
+    /// Waits until it writes nothing and takes no more than so much processor time for a while.
+    async fn until_idle(&self, limit: Duration, cpu_seconds: f64) -> Result<Reading> {
         let begun = Instant::now();
         let mut last = self.read().await?;
         loop {
             sleep(Duration::from_millis(1500)).await;
             let now = self.read().await?;
             #[expect(clippy::float_cmp, reason = "counters")]
-            if now.writes == last.writes {
+            if now.writes == last.writes && now.cpu_seconds - last.cpu_seconds <= cpu_seconds {
                 return Ok(now);
             }
             if begun.elapsed() > limit {
                 return Err(Error::wrong(format!(
-                    "consul-sync still writes after {limit:?}: {}",
+                    "consul-sync still works after {limit:?}: {}",
                     self.tail()
                 )));
             }

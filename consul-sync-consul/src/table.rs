@@ -156,7 +156,8 @@ pub(crate) fn assemble(
     interner: &mut Interner,
     known: &Known,
 ) -> Option<(Arc<Registration>, Version)> {
-    let record = Registration::from_wire(service, has_namespaces, interner)?;
+    let mut record = Registration::from_wire(service, has_namespaces, interner)?;
+    known.liken(&mut record, interner);
     let id = record.id();
     let ours = checks
         .iter()

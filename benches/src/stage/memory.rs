@@ -22,9 +22,10 @@ pub(crate) async fn measure(bench: &Bench, churn: Duration, report: &mut Report)
     let consul = consul.map_err(Error::io("starting a Consul in memory"))?;
     let program = bench.run(&consul.url()).await?;
     let fleet = bench.cluster.fleet;
-    let full = program
+    let written = program
         .until_written(fleet.instances(), Duration::from_secs(600))
         .await?;
+    let full = program.until_at_rest(Duration::from_secs(60)).await?;
     let begun = Instant::now();
     let mut made = 0;
     while begun.elapsed() < churn {
@@ -34,7 +35,7 @@ pub(crate) async fn measure(bench: &Bench, churn: Duration, report: &mut Report)
         made += 1;
         sleep(Duration::from_millis(10)).await;
     }
-    let after = program.until_quiet(Duration::from_secs(60)).await?;
+    let after = program.until_at_rest(Duration::from_secs(60)).await?;
     let place = if bench.cluster.is_fake() {
         ", the API server of the tests"
     } else {
@@ -62,12 +63,19 @@ pub(crate) async fn measure(bench: &Bench, churn: Duration, report: &mut Report)
         goal: Some(Goal::AtMost(64.0)),
     });
     report.add(Figure {
+        name: name("at most at any time"),
+        unit: "MiB",
+        ours: program.most_resident().map(|bytes| bytes / MEBIBYTE),
+        limit: None,
+        goal: None,
+    });
+    report.add(Figure {
         name: format!(
             "processor time until {} endpoints are written",
             fleet.instances()
         ),
         unit: "s",
-        ours: Some(full.cpu_seconds),
+        ours: Some(written.cpu_seconds),
         limit: None,
         goal: None,
     });

@@ -31,11 +31,10 @@ impl Interner {
     }
 
     /// The one copy of a common part.
-    pub(crate) fn common(&mut self, common: Common) -> Arc<Common> {
+    pub(crate) fn common(&mut self, common: Arc<Common>) -> Arc<Common> {
         if let Some(known) = self.commons.get(&common) {
             return Arc::clone(known);
         }
-        let common = Arc::new(common);
         self.commons.insert(Arc::clone(&common));
         common
     }

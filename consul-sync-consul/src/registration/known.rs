@@ -9,7 +9,7 @@ use std::{
 use consul_sync_core::{Record, RecordId};
 use hashbrown::HashTable;
 
-use super::{RegisteredCheck, Registration};
+use super::{Interner, RegisteredCheck, Registration};
 
 /// Below so many the dead ones are not worth looking for.
 const FEW: usize = 1024;
@@ -56,9 +56,10 @@ impl Known {
         found.unwrap_or_else(|| Arc::new(registration))
     }
 
-    /// Lets a registration that was read take its texts and pairs from the living one of the same ID, where they
-    /// are equal, so that it costs no more than itself while its check is not known.
-    pub(crate) fn liken(&self, registration: &mut Registration) {
+    /// Lets a registration that was read take its common part and pairs from the living one of the same ID, where they
+    /// are equal, and otherwise its common part from those that were read, so that it costs no more than itself while
+    /// its check is not known.
+    pub(crate) fn liken(&self, registration: &mut Registration, interner: &mut Interner) {
         let inner = self.lock();
         let id = registration.id();
         for known in inner.living(&id) {
@@ -69,6 +70,7 @@ impl Known {
                 return;
             }
         }
+        registration.common = interner.common(Arc::clone(&registration.common));
     }
 
     /// The one copy of a check.

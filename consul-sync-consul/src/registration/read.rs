@@ -34,7 +34,8 @@ pub(crate) fn fold(name: &str) -> String {
 // === impl Registration ===
 
 impl Registration {
-    /// The instance without its checks. `None` where its ID cannot be one of a record: nothing of ours.
+    /// The instance without its checks. `None` where its ID cannot be one of a record: nothing of ours. What it has in
+    /// common with others is its own so far.
     pub(crate) fn from_wire(
         service: &wire::Service,
         has_namespaces: bool,
@@ -85,7 +86,7 @@ impl Registration {
                 .map(|owner| interner.text(owner)),
         };
         Some(Self {
-            common: interner.common(common),
+            common: Arc::new(common),
             own: Packed::new(address(&service.address, interner), own, port),
             check: None,
             extra: (extra != Extra::default()).then(|| Box::new(extra)),

@@ -159,7 +159,7 @@ impl Fresh {
         last: Option<&Slot>,
     ) -> Option<Self> {
         let mut record = Registration::from_wire(&service, has_namespaces, interner)?;
-        known.liken(&mut record);
+        known.liken(&mut record, interner);
         let slot = record.slot()?;
         let slot = last.filter(|last| **last == slot).cloned().unwrap_or(slot);
         Some(Self {
