@@ -10,7 +10,7 @@ use crate::{Address, Meta};
 /// What an instance has of its own: where it is, its pairs, and a number, whose meaning is the holder's: a port, or
 /// which of the parts that it shares with its siblings it has.
 ///
-/// It takes 16 bytes where the address is an IPv4 address and nothing else identifies the instance, and 64 more
+/// It takes 16 bytes where the address is an IPv4 address and nothing else identifies the instance, and 48 more
 /// otherwise. A hundred thousand instances are held in several tables, so this is what their memory is made of.
 ///
 /// ```
