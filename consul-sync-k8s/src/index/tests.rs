@@ -1,6 +1,7 @@
 mod damage;
 mod faults;
 mod laws;
+mod losses;
 mod names;
 mod work;
 mod world;
@@ -258,36 +259,6 @@ fn what_is_gone_leaves_no_trace() {
     list::<slim::Ingress>(&mut index, []);
     assert_eq!(reader.read(&mut index), ["-shop/a"]);
     assert!(index.records.is_empty() && index.by_node.is_empty() && index.due.is_empty());
-}
-
-#[test]
-fn a_listing_in_parts_is_the_whole_listing() {
-    let objects = || {
-        let mut index = Index::new(Arc::new(lean()));
-        list(&mut index, ["a", "b", "c", "d"].map(cluster_ip));
-        list(&mut index, [slice("b-1", "b", 1, endpoints(&["10.0.0.1"]))]);
-        index
-    };
-    let whole = objects().drain();
-    assert_eq!(whole.len(), 6);
-    for (most, parts) in [(1, vec![2, 1, 1, 2]), (3, vec![4, 2]), (4, vec![6])] {
-        let mut index = objects();
-        let mut heard = Vec::new();
-        let mut found = Vec::new();
-        loop {
-            let events = index.drain_some(most);
-            if events.is_empty() {
-                break;
-            }
-            found.push(events.len());
-            heard.extend(events);
-        }
-        assert_eq!((&heard, found), (&whole, parts), "{most} at once");
-        // The next one is of everything again.
-        index.apply(Change::<slim::Service>::Lost);
-        list(&mut index, ["a", "b", "c", "d"].map(cluster_ip));
-        assert_eq!(index.drain(), whole);
-    }
 }
 
 #[test]
