@@ -230,11 +230,7 @@ impl Expected {
     }
 
     fn is_older(&self, seen: &[Seen], services_index: u64, checks_index: u64) -> bool {
-        let of = |id: &RecordId| {
-            seen.iter()
-                .find(|(other, _)| *other == *id)
-                .map(|(_, v)| *v)
-        };
+        let of = |id: &RecordId| seen.iter().find(|(other, _)| other == id).map(|(_, v)| *v);
         let is_before = |(id, sign): &(RecordId, Sign)| match (sign, of(id)) {
             (Sign::Written { version, dropped }, Some(shown)) => {
                 let is_check_before = match (version.check(), shown.check()) {

@@ -79,7 +79,7 @@ impl Packed {
     }
 
     /// The address that tells it from its siblings, where that is another one.
-    pub fn identity(&self) -> Option<&Address> {
+    pub fn other(&self) -> Option<&Address> {
         match &self.0 {
             Inner::V4 { .. } => None,
             Inner::Other { rest, .. } => rest.identified_by.as_deref(),
@@ -114,7 +114,7 @@ impl fmt::Debug for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Packed")
             .field("address", &self.address())
-            .field("identified_by", &self.identity())
+            .field("identified_by", &self.other())
             .field("meta", self.meta())
             .field("number", &self.number())
             .finish()
@@ -155,7 +155,7 @@ mod tests {
             let packed = pack(&parts);
             let (address, other, has_pairs, number) = parts;
             prop_assert_eq!(packed.address(), address);
-            prop_assert_eq!(packed.identity(), other.as_ref());
+            prop_assert_eq!(packed.other(), other.as_ref());
             prop_assert_eq!(packed.meta().is_empty(), !has_pairs);
             prop_assert_eq!(packed.number(), number);
         }

@@ -65,14 +65,16 @@ impl Entry {
     /// Takes its checks whatever was heard.
     pub(super) fn take_anyway(&mut self) -> Place {
         self.mark.differs = true;
-        Arc::as_ptr(&self.record) as Place
+        self.home()
     }
 
     /// The place of its checks, where the read takes them.
     pub(super) fn place(&self) -> Option<Place> {
-        self.mark
-            .differs
-            .then_some(Arc::as_ptr(&self.record) as Place)
+        self.mark.differs.then(|| self.home())
+    }
+
+    fn home(&self) -> Place {
+        Arc::as_ptr(&self.record) as Place
     }
 
     /// Whether the read mentions several checks of its.

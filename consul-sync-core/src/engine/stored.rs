@@ -133,7 +133,7 @@ impl Instances {
             let Kind { ports, check } = kinds[usize::from(own.number())].clone();
             Some(Instance {
                 address: own.address()?,
-                identified_by: own.identity().cloned().map(Box::new),
+                identified_by: own.other().cloned().map(Box::new),
                 ports,
                 meta: own.meta().clone(),
                 check,
